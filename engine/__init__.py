@@ -1,0 +1,1 @@
+"""Penstock's engine: definitions, scheduling, execution and their records. No user interface lives here."""

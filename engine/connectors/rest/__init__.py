@@ -1,0 +1,1 @@
+"""Web services: requests with bounds, pages of records, and records sent back. Arrow is loaded by reads only."""

@@ -1,0 +1,1 @@
+"""Definitions: YAML and Python files into frozen values, checked, rendered and watched."""

@@ -1,0 +1,1 @@
+"""Contracts between rooms. A port's docstring is its contract; one suite exercises every adapter."""

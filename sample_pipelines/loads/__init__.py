@@ -1,0 +1,1 @@
+"""What the pipelines of this workspace call. `callable: loads.orders:load` is `load` in loads/orders.py."""
