@@ -8,6 +8,9 @@ LOCK := requirements.lock
 PYTHONS ?= python3.14 python3.13 python3.12 python3.11 python3 python
 PYTEST ?= -n auto
 
+# Without bytecode every start of Penstock compiles all of it again, and tests start it a thousand times.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check format screenshots bench bench-console bench-data soak emulators lock clean
 

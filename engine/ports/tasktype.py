@@ -89,9 +89,15 @@ class TaskContext(Protocol):
     environment: Mapping[str, str]  # PENSTOCK_* of this attempt
     profile: str | None
     watermarks: Sequence[Watermark]  # where the consumers of what this task reads stand
-    load_token: str  # the same through attempts, losses and retries, until a success is run again
     staging: Path  # where all staged datasets are
-    staging_folder: Path  # below it, this attempt's own
+
+    @property
+    def load_token(self) -> str:
+        """The same through attempts, losses and retries, until a success is run again."""
+
+    @property
+    def staging_folder(self) -> Path:
+        """Below `staging`, this attempt's own."""
 
     @property
     def logical_date(self) -> Any:

@@ -94,15 +94,14 @@ class Context:
         self.environment = environment
         self.profile = spec.profile
         self.watermarks = spec.watermarks
-        self.load_token = load_token(spec)
         self.staging = place.staging
-        self.staging_folder = staging_folder(spec, place.staging)
         self.touches: list[DatasetTouch] = []
         self.moves: list[WatermarkMove] = []
         self.results = Outputs()
         self.metrics: dict[str, float] = {}
         self.polite = False  # whether the task looks at `cancelled`; one that never does is interrupted
         self.stopping = False
+        self._spec = spec
         self._variables = variables
         self._render = render
         self._datasets = datasets
@@ -123,6 +122,16 @@ class Context:
     def logical_date(self) -> datetime | None:
         """The instant this run stands for."""
         return _instant(self._variables.get("logical_date"))
+
+    @property
+    def load_token(self) -> str:
+        """What a load of this task is known by in its target's ledger."""
+        return load_token(self._spec)
+
+    @property
+    def staging_folder(self) -> Path:
+        """Where this attempt's staged datasets are put."""
+        return staging_folder(self._spec, self.staging)
 
     @property
     def log(self) -> logging.Logger:

@@ -6,7 +6,6 @@ is a ConfigurationError with a sentence; what the function raises is the functio
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from engine.model.errors import ConfigurationError, Problem
 from engine.model.run import Outcome
 from engine.ports.tasktype import USES, Mode, TaskContext, used_connections
+from engine.tasks.importing import import_module
 
 CALLABLE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
 _CALLABLE = re.compile(CALLABLE)
@@ -108,7 +108,7 @@ def load_callable(spelling: str) -> Callable[..., Any]:
         raise ConfigurationError(f"'{spelling[:80]}' is not of the form module:function.")
     module_name, _, attribute = spelling.partition(":")
     try:
-        found: Any = importlib.import_module(module_name)
+        found: Any = import_module(module_name)
     except ImportError as error:
         raise ConfigurationError(_import_sentence(module_name, error)) from error
     except SyntaxError as error:
