@@ -54,6 +54,7 @@ class QueueRig(DataRig):
     remembers = False
     makes = False
     lists = False
+    many = 4_000  # each message is made safe by itself
 
     def __init__(self, type: str, config: Mapping[str, Any], root: Path) -> None:
         super().__init__(Connection(id="shop", type=type, config=dict(config)), root)

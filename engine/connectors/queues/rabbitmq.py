@@ -1,7 +1,7 @@
 """RabbitMQ through aio-pika.
 
-Law: messages are fetched one request each, so no more than asked for is ever held; the broker takes back what was
-not confirmed as soon as the connection ends, however it ends. Messages are published persistent, mandatory and
+Law: each pull is a consumer of its own that is sent no more than was asked for; the broker takes back what was not
+confirmed as soon as the connection ends, however it ends. Messages are published persistent, mandatory and
 with confirmation. Config: url, or host, port, user, password, vhost, tls; exchange (default: straight to the
 queue).
 """
@@ -21,7 +21,7 @@ from engine.connectors.queues.loop import Link
 from engine.connectors.queues.messages import Message, Outgoing
 from engine.model.workspace import Connection
 
-_POLL = 0.05  # seconds between two looks into an empty queue
+_QUIET = 0.02  # seconds without a message after which a queue is taken for empty
 
 
 def connect(connection: Connection, root: Path) -> RabbitConnector:
@@ -69,13 +69,40 @@ class RabbitConnector(QueueConnector):
         )
 
 
+class _Inbox:
+    """What one pull is sent, until it is full or nothing more comes."""
+
+    def __init__(self, limit: int) -> None:
+        self.messages: list[Any] = []
+        self._limit = limit
+        self._news = asyncio.Event()
+
+    async def put(self, message: Any) -> None:
+        """One delivery."""
+        self.messages.append(message)
+        self._news.set()
+
+    async def fill(self, seconds: float, broken: asyncio.Future[Any]) -> None:
+        """Wait for the first one, then for those that follow at once."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + seconds
+        while len(self.messages) < self._limit and not broken.done():
+            left = until - clock()
+            patience = min(left, _QUIET) if self.messages else left
+            self._news.clear()
+            news = asyncio.ensure_future(self._news.wait())
+            done, _ = await asyncio.wait({news, broken}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            news.cancel()
+            if not done:
+                return
+
+
 class _Consumer:
     def __init__(self, connector: RabbitConnector, name: str) -> None:
         self._connector, self._name = connector, name
         self._link: Link | None = None
         self._channel: Any = None
-        self._queue: Any = None
-        self._last: Any = None
+        self._taken = self._confirmed = 0
 
     def pull(self, limit: int, seconds: float) -> list[Message]:
         link = self._opened()
@@ -83,9 +110,8 @@ class _Consumer:
         return found
 
     def acknowledge(self) -> None:
-        if self._last is not None and self._link is not None:
+        if self._taken > self._confirmed and self._link is not None:
             self._link.run(self._acknowledge(), self._connector.operation)
-            self._last = None
 
     def close(self) -> None:
         link, self._link = self._link, None
@@ -99,32 +125,29 @@ class _Consumer:
         return self._link
 
     async def _begin(self, connection: Any) -> None:
-        self._channel = await connection.channel()
-        self._queue = await self._channel.get_queue(self._name, ensure=True)
+        # The plain protocol, one layer below: an object per message with all that can be done to it is not needed.
+        self._channel = await (await connection.channel()).get_underlay_channel()
+        await self._channel.queue_declare(self._name, passive=True)
 
     async def _pull(self, limit: int, seconds: float) -> list[Message]:
-        clock = asyncio.get_running_loop().time
-        until = clock() + seconds
-        while True:
-            first = await self._get()
-            if first is not None:
-                break
-            if clock() >= until:
-                return []
-            await asyncio.sleep(_POLL)
-        more = min(limit - 1, first.message_count or 0)
-        rest = [each for each in await asyncio.gather(*(self._get() for _ in range(more))) if each is not None]
-        found = [first, *rest]
-        self._last = max(found, key=lambda each: each.delivery_tag)
-        return [_message(each) for each in found]
-
-    async def _get(self) -> Any:
-        return await self._queue.get(no_ack=False, fail=False, timeout=self._connector.operation)
+        channel, inbox = self._channel, _Inbox(limit)
+        await channel.basic_qos(prefetch_count=limit)  # of the next consumer alone: what others hold does not count
+        consuming, broken = await channel.basic_consume(self._name, inbox.put), channel.closing
+        try:
+            await inbox.fill(seconds, broken)
+        finally:
+            await channel.basic_cancel(
+                consuming.consumer_tag
+            )  # what was sent meanwhile is here when it is answered
+        self._taken += len(inbox.messages)
+        return [_message(each) for each in inbox.messages]
 
     async def _acknowledge(self) -> None:
-        await self._last.ack(multiple=True)
+        # Deliveries of a channel are numbered from 1 on, so all that were taken are confirmed and not one more.
+        await self._channel.basic_ack(self._taken, multiple=True)
         # Confirming is not answered; a question behind it on the same channel is.
-        await self._channel.get_queue(self._name, ensure=True)
+        await self._channel.queue_declare(self._name, passive=True)
+        self._confirmed = self._taken
 
 
 class _Producer:
@@ -171,5 +194,6 @@ class _Producer:
 
 
 def _message(one: Any) -> Message:
-    key = (one.headers or {}).get("key")
-    return Message(payload=one.body, id=one.message_id, at=one.timestamp, key=None if key is None else str(key))
+    said = one.header.properties
+    key = (said.headers or {}).get("key")
+    return Message(payload=one.body, id=said.message_id, at=said.timestamp, key=None if key is None else str(key))

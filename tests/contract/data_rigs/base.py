@@ -121,6 +121,7 @@ class DataRig(ABC):
     remembers = True  # a ledger: a token loads once
     makes = True  # says of a target that it was made
     lists = True  # tells what tables there are, and their newest rows, without their being read
+    many = 20_000  # rows of a table that is not small
 
     def __init__(self, connection: Connection, root: Path) -> None:
         self.connection = connection
