@@ -23,8 +23,8 @@ run: $(READY) ## open the console on sample_pipelines/; without a terminal, run 
 	@if [ -t 0 ] && [ -t 1 ]; then exec $(BIN)/penstock -w sample_pipelines; \
 	else exec $(BIN)/python checks/samples.py sample_pipelines; fi
 
-test: $(READY) ## run the tests; the last line counts those skipped for want of PostgreSQL
-	@$(BIN)/python -m pytest $(PYTEST)
+test: $(READY) ## run the tests; the last line counts those skipped for want of PostgreSQL; few failures are run again alone
+	@$(BIN)/python -m pytest $(PYTEST) || $(BIN)/python -m checks.second_look $$?
 
 check: $(READY) ## style, types, floor plan, import budgets
 	$(BIN)/ruff check .
