@@ -97,6 +97,8 @@ class TestKinds:
 
 class TestFaults:
     def test_a_table_that_is_not_there_is_named_with_the_nearest(self, rig: DataRig, source: Source) -> None:
+        if not rig.strict:
+            pytest.skip("what stands in for this kind of system makes what is asked for")
         name = rig.name()
         rig.seed_events(name, [(1, NOON, "x")])
         with pytest.raises(ConfigurationError) as caught:
@@ -274,6 +276,8 @@ class TestBounds:
         assert len(rows_of(source, Selection(table=name))) == rig.many
 
     def test_wide_rows_come_in_small_batches(self, rig: DataRig, source: Source) -> None:
+        if not rig.roomy:
+            pytest.skip("what stands in for this kind of system keeps a few megabytes only")
         name = rig.name()
         rig.seed_events(name, [(n, NOON, "x" * 200_000) for n in range(200)])  # 40 MB
         with closing(source.read(Selection(table=name))) as reading:

@@ -121,6 +121,8 @@ class DataRig(ABC):
     remembers = True  # a ledger: a token loads once
     makes = True  # says of a target that it was made
     lists = True  # tells what tables there are, and their newest rows, without their being read
+    strict = True  # a table that is not there is an error
+    roomy = True  # keeps what it is given, however much
     many = 20_000  # rows of a table that is not small
 
     def __init__(self, connection: Connection, root: Path) -> None:
