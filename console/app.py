@@ -23,7 +23,7 @@ from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
 from console import screens, theme
-from console.actions import Action, available
+from console.actions import Action
 from console.asking import Questions
 from console.going import Goer
 from console.keyboard import Keyboard
@@ -185,8 +185,7 @@ class Console(App[int]):
         hidden = {each.id for each in self.keymap.actions if self.session.read_only and each.changes}
         if view is None or not view.FILTER_HINT:
             hidden.add("prompt.filter")
-        named = available(self.keymap.actions, self.scopes)
-        actions = sorted((each for each in named if each.footer and each.id not in hidden), key=lambda x: x.footer)
+        actions = self.keymap.offered(self.scopes, hidden)
         actor = self.session.actor.name
         line = footer_line(actions, look, self.size.width - len(actor) - 2)
         self.query_one("#footer", Strips).show([line], actor + " ")

@@ -16,7 +16,7 @@ from console.present.cells import Cell, cell
 from console.present.logs import LEVELS
 from console.present.rundetail import RunDetail
 from console.screens.following import Following
-from console.widgets.divider import Line, Sill
+from console.widgets.divider import Rail, Sill
 from console.widgets.log import LogView
 from console.widgets.logstore import LogRecord, LogStore
 from engine.model.run import Attempt
@@ -103,7 +103,7 @@ class LogBelow(Vertical):
             self._move(self._within(self.size.height + (_STEP if higher else -_STEP)), keep=True)
         return bool(self.display)
 
-    def on_line_dragged(self, event: Line.Dragged) -> None:
+    def on_rail_dragged(self, event: Rail.Dragged) -> None:
         """The line follows the mouse."""
         event.stop()
         self._move(self.region.bottom - event.row, keep=event.done)
@@ -123,8 +123,13 @@ class LogBelow(Vertical):
         self._wanted = name
         if self._timer is not None:
             self._timer.stop()
-        self._timer = None if at_once else self.set_timer(_SETTLED_SECONDS, self.wake)
+        self._timer = None if at_once else self.set_timer(_SETTLED_SECONDS, self._settle)
         if at_once:
+            self.wake()
+
+    def _settle(self) -> None:
+        self._timer = None
+        if self._wanted != self._turned:
             self.wake()
 
     def learn(self, detail: RunDetail) -> None:
@@ -140,6 +145,11 @@ class LogBelow(Vertical):
     @property
     def _seen(self) -> bool:
         return bool(self.display) and self._view.shown
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is about what the cursor is on."""
+        return self._timer is None
 
     def wake(self) -> None:
         """Somebody looks, or at something else: its end, read anew."""
@@ -168,7 +178,7 @@ class LogBelow(Vertical):
             if log.following and len(log.store) > _MOST_LINES:
                 self._begin([log.store.at(i) for i in range(len(log.store) - _KEPT_LINES, len(log.store))])
         nothing = "Nothing was written" + ("." if read.ended else " yet.")
-        log.say_empty(nothing if self._attempts else "It was not tried yet.")
+        log.say_empty(nothing if self._attempts else "It was not tried.")
         self._tell()
 
     def _begin(self, records: list[LogRecord]) -> None:
@@ -187,7 +197,7 @@ class LogBelow(Vertical):
         if len(self._attempts) == 1:
             said += [dot, Cell(f"attempt {self._attempts[0].number}")]
         elif self._attempts:
-            said += [dot, Cell(f"{len(self._attempts)} items")]
+            said += [dot, Cell(f"the {len(self._attempts)} newest items")]
         if self._attempts:
             said += [dot, self._following.word]
         if log.level:

@@ -74,6 +74,10 @@ class RunView(RunForms):
     def run_argument(self) -> str:
         return f"{self.run_id} {self._current}" if self._current else self.run_id
 
+    @property
+    def quiet(self) -> bool:
+        return super().quiet and self.below.settled
+
     # ---- reading
 
     def look(self) -> None:

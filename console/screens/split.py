@@ -13,7 +13,7 @@ from textual.widget import Widget
 from console.place import Place
 from console.screens.view import View
 from console.widgets.card import Card
-from console.widgets.divider import WIDTH, Divider, Line
+from console.widgets.divider import WIDTH, Divider, Rail
 from console.widgets.table import Table
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class SplitView(View):
         self._move(self._card_width + (_STEP if wider else -_STEP), keep=True)
         return True
 
-    def on_line_dragged(self, event: Line.Dragged) -> None:
+    def on_rail_dragged(self, event: Rail.Dragged) -> None:
         """The line follows the mouse."""
         event.stop()
         self._move(self.region.right - event.column - WIDTH, keep=event.done)

@@ -20,7 +20,7 @@ from console.theme import Look, style
 WIDTH = 2
 
 
-class Line(Widget):
+class Rail(Widget):
     """What both lines do with the mouse."""
 
     class Dragged(Message):
@@ -60,7 +60,7 @@ class Line(Widget):
             self.post_message(self.Dragged(event.screen_x, event.screen_y, done=True))
 
 
-class Divider(Line):
+class Divider(Rail):
     """Between a list and the card beside it: a line, and a blank before what follows."""
 
     DEFAULT_CSS = "Divider { width: 2; height: 1fr; }"
@@ -70,7 +70,7 @@ class Divider(Line):
         return Strip([Segment(self._look.bar, style("accent" if self._held else "dim")), Segment(" ")], WIDTH)
 
 
-class Sill(Line):
+class Sill(Rail):
     """Above the pane at the foot: a line with what the pane is about in it."""
 
     DEFAULT_CSS = "Sill { width: 1fr; height: 1; }"
