@@ -138,8 +138,10 @@ class LogBelow(Vertical):
         if self._tail is None or self._turned is None:
             self.wake()
         elif self._seen:
-            self._attempts = detail.newest(self._turned)
-            if self._tail.note(self._attempts):
+            before, self._attempts = self._attempts, detail.newest(self._turned)
+            if self.log_view.following and _begun_anew(before, self._attempts):
+                self.wake()
+            elif self._tail.note(self._attempts):
                 self._following.read()
 
     @property
@@ -195,7 +197,9 @@ class LogBelow(Vertical):
         log, dot = self.log_view, Cell(f" {self._view.looks.dot} ", "dim")
         said = [Cell("log of ", "dim"), cell(self._named or "", "strong")]
         if len(self._attempts) == 1:
-            said += [dot, Cell(f"attempt {self._attempts[0].number}")]
+            last = self._attempts[0].number
+            first = log.store.at(0).attempt if len(log.store) else last
+            said += [dot, Cell(f"attempt {last}" if first == last else f"attempts {first} to {last}")]
         elif self._attempts:
             said += [dot, Cell(f"the {len(self._attempts)} newest items")]
         if self._attempts:
@@ -241,3 +245,8 @@ class LogBelow(Vertical):
 
     def do_logbelow_open(self) -> None:
         self._view.go("logs", f"{self._run_id} {self._named}" if self._named else self._run_id)
+
+
+def _begun_anew(before: list[Attempt], after: list[Attempt]) -> bool:
+    """Whether somebody had a task done again; an attempt that follows a failed one comes below it instead."""
+    return len(before) == len(after) == 1 and before[0].execution_id != after[0].execution_id

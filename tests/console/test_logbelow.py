@@ -332,6 +332,11 @@ def test_it_follows_what_runs_and_shows_the_newest_attempt(keeper: HostKeeper) -
     play(session, scene, size=WIDE)
 
 
+def tokens(app: Console) -> set[str]:
+    """Of the attempts it knows."""
+    return set(below(app)._tail._attempts)  # type: ignore[union-attr]  # it has read
+
+
 def test_a_retry_is_seen_to_write_and_hostile_text_stays_harmless(keeper: HostKeeper) -> None:
     run_id = keeper.run("shop")
     keeper.start()
@@ -340,13 +345,14 @@ def test_a_retry_is_seen_to_write_and_hostile_text_stays_harmless(keeper: HostKe
     async def scene(pilot: Pilot[int], app: Console) -> None:
         await until(pilot, lambda: "[bold]markup[/bold]" in text(app))
         assert "log of bad" in said(app) and "ended" in said(app)
+        before, once = tokens(app), len(below(app).log_view.store)
         assert not any(char in _CONTROL for line in lines(app) for char in line)
-        before = len(below(app).log_view.store)
         (keeper.workspace.settings.root / "fixed").touch()
         keeper.workspace.client.commands.send(
             "run.retry", {"run_id": run_id, "tasks": ["bad"], "downstream": False, "fresh": False}
         )
-        await until(pilot, lambda: len(below(app).log_view.store) > before and "SUCCESS" in text(app))
+        await until(pilot, lambda: "SUCCESS  4/4 tasks" in text(app) and tokens(app) - before)
+        await until(pilot, lambda: "ended" in said(app) and len(below(app).log_view.store) == once)
         assert not any(char in _CONTROL for line in lines(app) for char in line)
 
     play(session, scene, size=WIDE, start=Place("run", run_id))
