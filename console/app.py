@@ -191,8 +191,9 @@ class Console(App[int]):
         self.query_one("#footer", Strips).show([line], actor + " ")
 
     def on_resize(self, event: events.Resize) -> None:
-        """The footer fits anew."""
+        """The lines of the frame fit anew."""
         self.call_after_refresh(self.show_frame)
+        self.call_after_refresh(self._show_vitals)
 
     def say(self, text: str, tone: str = "") -> None:
         """A toast."""

@@ -203,6 +203,7 @@ class LogView(ScrollView, can_focus=True):
         self._resized()
         if self.following:
             self.to_end()
+        self.post_message(self.Changed())
 
     # ---- search
 

@@ -20,7 +20,7 @@ from console.widgets.dialog import Buttons
 from console.widgets.preview import PreviewDialog
 from engine.model.errors import StoreUnusable
 from tests.console import still
-from tests.console.stage import NARROW, NoKeeper, play, press, session_of, text, typed, until
+from tests.console.stage import NARROW, NoKeeper, lines, play, press, session_of, text, typed, until
 from tests.console.still import LEASE, NOW
 
 COUNTS = still.believable().counts()
@@ -47,6 +47,13 @@ def test_the_top_line_claims_nothing_that_is_old_unread_or_not_led() -> None:
     nobody = reduce(State(), Signs(None, COUNTS, None, NOW))
     assert "no engine leads, 2 runs stand still" in told(nobody)
     assert "no engine: no room" in told(reduce(nobody, EngineTrouble("no room")))
+
+
+def test_on_a_narrow_terminal_it_still_says_that_nothing_can_be_changed() -> None:
+    async def scene(pilot: Pilot[int], app: Console) -> None:
+        await until(pilot, lambda: "read-only" in lines(app)[0])
+
+    play(session_of(still.client, NoKeeper(held=LEASE), read_only=True), scene)
 
 
 def test_an_engine_of_one_run_is_not_taken_for_one_that_leads_everything() -> None:
