@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
+from console import feed
 from console.app import Console
 from console.everywhere import Everywhere
 from console.messages import EngineTrouble, Signs, StoreTrouble
@@ -36,6 +39,14 @@ def test_the_top_line_says_what_was_read() -> None:
     said = told(state)
     assert "engine leads" in said and "1 running" in said and "3 queued" in said
     assert "2 dead letters" in said and "disk 61 %" in said
+
+
+def test_the_disk_is_as_full_as_those_find_it_who_may_not_use_the_reserve(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As `df` says it, and `penstock health`."""
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: shutil._ntuple_diskusage(1000, 270, 30))  # type: ignore[attr-defined]  # its type
+    assert feed._percent(tmp_path) == 90
 
 
 def test_the_top_line_claims_nothing_that_is_old_unread_or_not_led() -> None:
