@@ -30,7 +30,7 @@ from console.keyboard import Keyboard
 from console.keymap import keymap
 from console.leaving import Leaver
 from console.messages import Batch, EngineStarting, EngineTrouble, Signs, StoreTrouble
-from console.painting import FrameScreen
+from console.painting import FrameScreen, choose_bars
 from console.place import History, Place
 from console.present.frame import crumb_line, footer_line
 from console.present.vitals import clock, vital_line
@@ -67,6 +67,7 @@ class Console(App[int]):
         if self.no_color:  # Textual takes a filter that fails on our unstyled segments, as no theme is chosen yet
             self._filters = [each for each in self._filters if not isinstance(each, Monochrome)] + [NoColor()]
         self.session = session
+        choose_bars(plain=session.look.plain)
         chosen = session.preferences
         self.keymap = keymap(chosen.keymap, chosen.keys)
         self.state = State(read_only=session.read_only)
