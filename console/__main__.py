@@ -69,6 +69,7 @@ def _open_console(
         look=preferences.look(chosen, os.environ, sys.stdout.encoding),
         memory=memory,
         splits=memory.splits(),
+        closed=memory.closed(),
     )
     from console.app import Console
 

@@ -23,14 +23,14 @@ from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
 from console import screens, theme
-from console.actions import Action, available
+from console.actions import Action
 from console.asking import Questions
 from console.going import Goer
 from console.keyboard import Keyboard
 from console.keymap import keymap
 from console.leaving import Leaver
 from console.messages import Batch, EngineStarting, EngineTrouble, Signs, StoreTrouble
-from console.painting import FrameScreen
+from console.painting import FrameScreen, choose_bars
 from console.place import History, Place
 from console.present.frame import crumb_line, footer_line
 from console.present.vitals import clock, vital_line
@@ -67,6 +67,7 @@ class Console(App[int]):
         if self.no_color:  # Textual takes a filter that fails on our unstyled segments, as no theme is chosen yet
             self._filters = [each for each in self._filters if not isinstance(each, Monochrome)] + [NoColor()]
         self.session = session
+        choose_bars(plain=session.look.plain)
         chosen = session.preferences
         self.keymap = keymap(chosen.keymap, chosen.keys)
         self.state = State(read_only=session.read_only)
@@ -185,15 +186,15 @@ class Console(App[int]):
         hidden = {each.id for each in self.keymap.actions if self.session.read_only and each.changes}
         if view is None or not view.FILTER_HINT:
             hidden.add("prompt.filter")
-        named = available(self.keymap.actions, self.scopes)
-        actions = sorted((each for each in named if each.footer and each.id not in hidden), key=lambda x: x.footer)
+        actions = self.keymap.offered(self.scopes, hidden)
         actor = self.session.actor.name
         line = footer_line(actions, look, self.size.width - len(actor) - 2)
         self.query_one("#footer", Strips).show([line], actor + " ")
 
     def on_resize(self, event: events.Resize) -> None:
-        """The footer fits anew."""
+        """The lines of the frame fit anew."""
         self.call_after_refresh(self.show_frame)
+        self.call_after_refresh(self._show_vitals)
 
     def say(self, text: str, tone: str = "") -> None:
         """A toast."""

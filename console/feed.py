@@ -118,8 +118,10 @@ def _leads(lease: Lease | None) -> tuple[object, ...] | None:
 
 
 def _percent(folder: Path) -> int | None:
+    """Of what users may fill, as `df` and `penstock health` say it: what is kept for root is not free."""
     try:
         usage = shutil.disk_usage(folder)
     except OSError:
         return None
-    return round(100 * usage.used / usage.total) if usage.total else None
+    room = usage.used + usage.free
+    return round(100 * usage.used / room) if room else None

@@ -15,6 +15,8 @@ from console.place import Place
 from console.widgets.prompt import Complete, Prompt
 
 if TYPE_CHECKING:
+    from textual.widget import Widget
+
     from console.app import Console
     from engine.client import Client
 
@@ -32,6 +34,7 @@ class Goer:
         self._entered: Entered | None = None
         self._typed: Callable[[str], object] | None = None
         self._left: Callable[[], object] | None = None
+        self._focused: Widget | None = None  # what had the focus before the line took it
         self._runs: list[str] = []  # names a run may be given, newest first
         self._pipelines: list[str] = []
 
@@ -54,6 +57,7 @@ class Goer:
     ) -> None:
         """Ask for a line."""
         self._entered, self._typed, self._left = entered, typed, left
+        self._focused = self._console.focused
         self._prompt.ask(sign, text, hint=hint, live=typed is not None, complete=complete)
 
     def entered(self, text: str) -> None:
@@ -78,11 +82,15 @@ class Goer:
         self.close()
 
     def close(self) -> None:
-        """Back to the view."""
-        self._entered = self._typed = self._left = None
+        """Back to the view, and to the pane that had the focus."""
+        focused, view = self._focused, self._console.view
+        self._entered = self._typed = self._left = self._focused = None
         self._prompt.close()
-        if self._console.view.shown:  # one that was just gone to takes the focus when it is there
-            self._console.view.focus_first()
+        if view.shown:  # one that was just gone to takes the focus when it is there
+            if focused is not None and focused.focusable and view in focused.ancestors:
+                focused.focus()
+            else:
+                view.focus_first()
         self._console.show_frame()
 
     # ---- `/`

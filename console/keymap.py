@@ -7,12 +7,12 @@ Law: a key means one action per scope, and an inner scope hides an outer one. A 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 
-from console.actions import ACTIONS, Action
+from console.actions import ACTIONS, Action, available
 
 PRESETS = ("default", "vim", "tmux-safe")
 
@@ -41,6 +41,14 @@ class Keymap:
                 if keys in each.keys and scope in each.scope:
                     return each
         return None
+
+    def offered(self, scopes: Sequence[str], hidden: Collection[str] = ()) -> list[Action]:
+        """What the footer names: by scope, the innermost first, and rank; not what its key does not do here."""
+        named = [each for each in available(self.actions, scopes) if each.footer and each.id not in hidden]
+        meant = [each for each in named if each.keys and self.find(each.keys[0], scopes) is each]
+        return sorted(
+            meant, key=lambda each: (min(i for i, one in enumerate(scopes) if one in each.scope), each.footer)
+        )
 
     def begins(self, keys: str, scopes: Sequence[str]) -> bool:
         """Whether a longer sequence begins with these."""

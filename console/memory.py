@@ -1,4 +1,5 @@
-"""What the console remembers by itself from one time to the next: when somebody last looked, how panes are split.
+"""What the console remembers by itself from one time to the next: when somebody last looked, how panes are split
+and which are closed.
 
 Law: a memory that is lost or cannot be written costs nothing but itself. What a user wrote by hand is never
 touched: this is a file of its own, replaced whole, one entry per workspace.
@@ -10,7 +11,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,7 +53,7 @@ class Memory:
         self._write({**document, "looked": dict(list(entries.items())[-_MOST:])})
 
     def splits(self) -> dict[str, int]:
-        """View to columns of the pane on its right."""
+        """View to columns of the pane on its right, or pane to its rows."""
         entry = self._read().get("splits", {})
         known = entry.items() if isinstance(entry, dict) else ()
         return {name: size for name, size in known if isinstance(name, str) and type(size) is int and size > 0}
@@ -60,6 +61,15 @@ class Memory:
     def keep_splits(self, splits: Mapping[str, int]) -> None:
         """As they are now; another console's other views stay."""
         self._write({**self._read(), "splits": {**self.splits(), **splits}})
+
+    def closed(self) -> set[str]:
+        """Panes that somebody closed."""
+        entry = self._read().get("closed", [])
+        return {each for each in entry if isinstance(each, str)} if isinstance(entry, list) else set()
+
+    def keep_closed(self, closed: Collection[str]) -> None:
+        """As they are now."""
+        self._write({**self._read(), "closed": sorted(closed)})
 
     def _read(self) -> dict[str, Any]:
         try:

@@ -1,4 +1,4 @@
-"""What a repaint sends: the cells of a line that were asked for, not the line from its left on.
+"""What a repaint sends: the cells of a line that were asked for, not the line from its left on; plain scroll bars.
 
 Law: Textual knows which part of a line is dirty, and yet sends everything left of it too, which over a slow line is
 most of what a cell costs. Only how a part is written out is different here; what is dirty is Textual's business.
@@ -6,10 +6,13 @@ most of what a cell costs. Only how a part is written out is different here; wha
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from rich.console import Console
 from rich.control import Control
 from textual._compositor import ChopsUpdate, Compositor
 from textual.screen import Screen
+from textual.scrollbar import ScrollBar, ScrollBarRender
 
 
 class Patch(ChopsUpdate):
@@ -34,6 +37,18 @@ class PatchCompositor(Compositor):
         """What is dirty."""
         update = super().render_partial_update()
         return Patch(update.chops, update.spans, update.chop_ends) if update is not None else None
+
+
+class PlainBars(ScrollBarRender):
+    """Whole cells instead of eighths."""
+
+    VERTICAL_BARS: ClassVar = [" "]
+    HORIZONTAL_BARS: ClassVar = [" "]
+
+
+def choose_bars(*, plain: bool) -> None:
+    """Scroll bars that the terminal can show; Textual keeps this for all of them."""
+    ScrollBar.renderer = PlainBars if plain else ScrollBarRender
 
 
 class FrameScreen(Screen[None]):

@@ -59,7 +59,8 @@ class Session:
     preferences: Preferences = Preferences()
     look: Look = Look()
     memory: Memory = Memory()  # what the console notes for the next time
-    splits: dict[str, int] = field(default_factory=dict)  # view -> columns of its card, as the user drew them
+    splits: dict[str, int] = field(default_factory=dict)  # view -> columns of its card, pane -> its rows, as drawn
+    closed: set[str] = field(default_factory=set)  # panes the user closed
     closing: threading.Event = field(default_factory=threading.Event)
 
     @property

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.widget import Widget
-
 from console import screens
 from console.messages import Batch
 from console.place import Place
@@ -69,5 +67,5 @@ class Shelf:
         """Kinds of widgets in the open view of that name: whose actions its help tells."""
         for view in reversed(self._views.values()):
             if name == view.NAME:
-                return sorted({each.KIND for each in view.query("*").results(Widget) if hasattr(each, "KIND")})
+                return view.kinds()
         return []

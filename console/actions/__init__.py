@@ -4,7 +4,8 @@ Law: one row per action, and nothing can be done in the console that has no row 
 out (`scope`) and, where it changes state, which command it sends and its twin on the command line. An action
 `run.retry` is carried out by the method `do_run_retry` of its scope.
 
-Scopes: `*` the app; `@table`, `@card`, `@log`, `@dag` the focused widget of that kind; any other the view so named.
+Scopes: `*` the app; `@table`, `@card`, `@log`, `@logbelow`, `@dag` the focused widget of that kind; any other the
+view so named.
 Rows stand in one file per scope; a view brings its own file and one line here. Going to a view is an action that
 every view has by being registered.
 """
@@ -23,6 +24,7 @@ from console.actions import (
     letters,
     lineage,
     log,
+    logbelow,
     pipelines,
     pulse,
     replay,
@@ -45,6 +47,7 @@ ACTIONS: tuple[Action, ...] = (
     *_GOING,
     *table.ACTIONS,
     *log.ACTIONS,
+    *logbelow.ACTIONS,
     *dag.ACTIONS,
     *pulse.ACTIONS,
     *pipelines.ACTIONS,

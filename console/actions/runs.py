@@ -115,4 +115,22 @@ ACTIONS = (
         scope=("run",),
         footer=9,
     ),
+    Action(
+        id="run.log-below",
+        label="log below",
+        help="Show or hide the log of the selected task below, on a terminal of 120 columns and 36 rows.",
+        keys=("B",),
+        scope=("run",),
+        name="log-below",
+        footer=12,
+        twin="penstock logs RUN TASK",
+    ),
+    Action(
+        id="run.log-higher",
+        label="higher log",
+        help="Make the log below higher; the mouse draws the line above it.",
+        keys=("+",),
+        scope=("run",),
+    ),
+    Action(id="run.log-lower", label="lower log", help="Make the log below lower.", keys=("-",), scope=("run",)),
 )

@@ -12,6 +12,7 @@ from console.widgets.logstore import LogRecord, rank
 from engine.client.text import clean
 
 Times = Literal["absolute", "relative", "none"]
+LEVELS = ("all levels", "warnings and errors", "errors")
 TIMES: tuple[Times, ...] = ("absolute", "relative", "none")
 _TONES = ("dim", "", "warn", "bad", "bad")
 _MESSAGE = ("message", "msg", "event")

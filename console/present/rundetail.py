@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from engine.client.names import split
 from engine.layout.values import Edge, Graph, Node, graph_of
 from engine.model.pipeline import Pipeline, Task
 from engine.model.run import Attempt, PipelineRun, TaskExecution, TaskState, Verdict
@@ -124,6 +125,17 @@ class RunDetail:
     def of(self, task_id: str) -> list[TaskExecution]:
         """A task's executions: one, or one per item."""
         return self.by_task.get(task_id, [])
+
+    def newest(self, name: str, most: int = 8) -> list[Attempt]:
+        """Of a task or an item the newest attempt that writes a log; of a mapped task those of as many items."""
+        task_id, index = split(name)
+        found: dict[int | None, Attempt] = {}
+        for each in self.attempts:
+            if each.task_id == task_id and each.log and index in (None, each.map_index):
+                known = found.get(each.map_index)
+                if known is None or known.submitted_at <= each.submitted_at:
+                    found[each.map_index] = each
+        return sorted(found.values(), key=lambda each: each.submitted_at)[-most:]
 
     def task(self, task_id: str) -> Task | None:
         """Its definition, as the run pinned it."""

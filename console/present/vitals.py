@@ -59,10 +59,8 @@ def _parts(state: State, now: datetime, look: Look) -> list[Cell]:
         return [Cell("opening" + look.ellipsis, "dim")]
     if not state.live(now):
         return [_bad(f"not live: nothing could be read since {state.read_at.astimezone(UTC):%H:%M:%S}", look)]
-    parts = [_engine(state, look), *_counts(state)]
-    if state.read_only:
-        parts.append(Cell("read-only", "warn"))
-    return parts
+    only = [Cell("read-only", "warn")] if state.read_only else []  # early: the end is what is cut
+    return [_engine(state, look), *only, *_counts(state)]
 
 
 def _engine(state: State, look: Look) -> Cell:

@@ -26,6 +26,7 @@ _KINDS = {
     "@table": "in lists",
     "@card": "in cards",
     "@log": "in logs",
+    "@logbelow": "in the log below",
     "@dag": "in the graph",
     EVERYWHERE: "everywhere",
 }

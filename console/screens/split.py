@@ -13,7 +13,7 @@ from textual.widget import Widget
 from console.place import Place
 from console.screens.view import View
 from console.widgets.card import Card
-from console.widgets.divider import WIDTH, Divider
+from console.widgets.divider import WIDTH, Divider, Rail
 from console.widgets.table import Table
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class SplitView(View):
         self._move(self._card_width + (_STEP if wider else -_STEP), keep=True)
         return True
 
-    def on_divider_dragged(self, event: Divider.Dragged) -> None:
+    def on_rail_dragged(self, event: Rail.Dragged) -> None:
         """The line follows the mouse."""
         event.stop()
         self._move(self.region.right - event.column - WIDTH, keep=event.done)
@@ -90,8 +90,12 @@ class SplitView(View):
         self.session.splits[self.NAME] = self._within(width)
         self.make_room()
         if keep:
-            memory, splits = self.session.memory, dict(self.session.splits)
-            self.ask("split", lambda client: memory.keep_splits(splits), lambda nothing: None)
+            self.keep_splits()
+
+    def keep_splits(self) -> None:
+        """Have the lines as they are remembered."""
+        memory, splits = self.session.memory, dict(self.session.splits)
+        self.ask("split", lambda client: memory.keep_splits(splits), lambda nothing: None)
 
     # ---- the card comes and goes
 

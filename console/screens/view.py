@@ -89,6 +89,10 @@ class View(Widget):
         """Move the line between the panes; False where there is none."""
         return False
 
+    def kinds(self) -> list[str]:
+        """Kinds of widgets in it: whose actions its help tells."""
+        return sorted({each.KIND for each in self.query("*").results(Widget) if hasattr(each, "KIND")})
+
     def copied(self) -> str:
         """What `copy` takes."""
         return ""

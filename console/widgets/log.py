@@ -82,8 +82,10 @@ class LogView(ScrollView, can_focus=True):
         if len(self) != shown:
             self._grown(shown)
 
-    def swap(self, store: LogStore) -> None:
-        """The same log from its beginning on: what is on the screen stays there."""
+    def swap(self, store: LogStore, *, another: bool = False) -> None:
+        """The same log from its beginning on: what is on the screen stays there. Of `another` log the end."""
+        if another:
+            self.following, self.matched, self._left = True, None, 0
         from_end = len(self.store) - self.number(self.top) if len(self) else 0
         self.store = store
         self._filter()
@@ -201,6 +203,7 @@ class LogView(ScrollView, can_focus=True):
         self._resized()
         if self.following:
             self.to_end()
+        self.post_message(self.Changed())
 
     # ---- search
 

@@ -45,11 +45,15 @@ def merged(reader: LogReader, attempts: Sequence[Attempt], *, grep: str | None =
 
 
 class Follower:
-    """Remembers how far each attempt's log was read, and which will not grow any more."""
+    """Remembers how far each attempt's log was read, and which will not grow any more.
 
-    def __init__(self, reader: LogReader, *, grep: str | None = None) -> None:
+    With `last`, a log that is new to it is not read from its beginning, but from so many lines before its end.
+    """
+
+    def __init__(self, reader: LogReader, *, grep: str | None = None, last: int | None = None) -> None:
         self._reader = reader
         self._grep = grep
+        self._last = last
         self._read: dict[str, int] = {}
         self._complete: set[str] = set()
 
@@ -61,8 +65,12 @@ class Follower:
 
     def _new(self, attempt: Attempt) -> Iterator[LogLine]:
         log = attempt.log or ""
-        for line in _lines(self._reader, attempt, after=self._read.get(log, 0), grep=self._grep):
-            self._read[log] = line.seq
+        if self._last is not None and log not in self._read:
+            found: Iterator[LogLine] = _of(attempt, self._reader.tail(log, self._last))
+        else:
+            found = _lines(self._reader, attempt, after=self._read.get(log, 0), grep=self._grep)
+        for line in found:
+            self._read[log] = line.seq or self._read.get(log, 0)  # a damaged line has no number
             yield line
 
 
@@ -88,5 +96,9 @@ def _push(heap: list[_Open], number: int, rest: Iterator[LogLine]) -> None:
 
 
 def _lines(reader: LogReader, attempt: Attempt, *, after: int, grep: str | None) -> Iterator[LogLine]:
-    for line in reader.lines(attempt.log or "", after=after, grep=grep):
+    return _of(attempt, reader.lines(attempt.log or "", after=after, grep=grep))
+
+
+def _of(attempt: Attempt, lines: Iterable[LogLine]) -> Iterator[LogLine]:
+    for line in lines:
         yield replace(line, task_id=attempt.task_id, map_index=attempt.map_index, attempt=attempt.number)

@@ -28,7 +28,7 @@ PARTS = ("", ".gap", ".old", ".new")
 _LONGEST = 1024 * 1024  # of one stored line: 64 KiB of text, every byte of it escaped
 _BLOCK = 256 * 1024
 _SHORT = 1024 * 1024  # bytes that may as well be read from the beginning
-_MOST_PLACES = 256
+_MOST_PLACES = 512
 # <task>.<sequence>.<attempt>.jsonl, with the map index in brackets behind the task
 _NAME = re.compile(r"(?P<task>[^.\[\]]+)(?:\[(?P<index>\d+)\])?\.\d+\.(?P<attempt>\d+)\.jsonl")
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -39,7 +39,7 @@ class LogFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._places: OrderedDict[tuple[str, str | None], _Place] = OrderedDict()
+        self._places: OrderedDict[tuple[str, str | None, int], _Place] = OrderedDict()  # by what was given last
         self._lock = threading.Lock()
 
     def lines(self, log: str, *, after: int = 0, grep: str | None = None) -> Iterator[LogLine]:
@@ -60,14 +60,17 @@ class LogFiles:
         self._remember(log, grep, place)
 
     def tail(self, log: str, count: int) -> list[LogLine]:
-        """The last lines, oldest first; of a long log read from the end."""
+        """The last lines, oldest first; of a long log read from the end. `lines` after the last goes on there."""
         found: deque[LogLine] = deque()
         with ExitStack() as stack:
             files = self._open(log, stack)
             if sum(os.fstat(file.fileno()).st_size for file in files) <= _SHORT:
                 return list(deque(self.lines(log), maxlen=max(0, count)))
             for file in reversed(files):
-                for record in _last_records(file, count - len(found)):
+                end = _end_of_lines(file)
+                for record in _last_records(file, count - len(found), end):
+                    if not found and _seq(record):
+                        self._remember(log, None, _Place.at(_seq(record), file, end))
                     found.appendleft(_line(record, log, _seq(record)))
                 if len(found) >= count:
                     break
@@ -106,8 +109,8 @@ class LogFiles:
         """Where to go on: where the reader that asks for `after` stopped last time, else at the beginning. Without
         it, following a log would read all of it at each look."""
         with self._lock:
-            place = self._places.get((log, grep))
-        if place is not None and place.given == after:
+            place = self._places.get((log, grep, after))
+        if place is not None:
             for part, file in enumerate(files):
                 status = os.fstat(file.fileno())
                 if status.st_ino == place.inode and status.st_size >= place.byte:
@@ -117,8 +120,8 @@ class LogFiles:
 
     def _remember(self, log: str, grep: str | None, place: _Place) -> None:
         with self._lock:
-            self._places[log, grep] = place
-            self._places.move_to_end((log, grep))
+            self._places[log, grep, place.given] = place
+            self._places.move_to_end((log, grep, place.given))
             while len(self._places) > _MOST_PLACES:
                 self._places.popitem(last=False)
 
@@ -140,6 +143,11 @@ class _Place:
     byte: int = 0  # behind the last whole line
     raw: int = 0  # the number in that line
     offset: int = 0
+
+    @classmethod
+    def at(cls, seq: int, file: BinaryIO, byte: int) -> _Place:
+        """Behind a line whose number is known."""
+        return cls(given=seq, inode=os.fstat(file.fileno()).st_ino, byte=byte, raw=seq)
 
     @property
     def seq(self) -> int:
@@ -169,26 +177,34 @@ def _skip_line(file: BinaryIO) -> None:
         pass
 
 
-def _last_records(file: BinaryIO, count: int) -> Iterator[Any]:
-    """The last whole lines, newest first, in blocks from the end."""
+def _end_of_lines(file: BinaryIO) -> int:
+    """Behind the last whole line."""
     position = file.seek(0, os.SEEK_END)
+    while position > 0:
+        size = min(_BLOCK, position)
+        position -= size
+        file.seek(position)
+        found = file.read(size).rfind(b"\n")
+        if found >= 0:
+            return position + found + 1
+    return 0
+
+
+def _last_records(file: BinaryIO, count: int, end: int) -> Iterator[Any]:
+    """The last lines before `end`, newest first, in blocks from there."""
+    position = end - 1  # without the last line's end
     rest = b""
-    started = False
     while position > 0 and count > 0:
         size = min(_BLOCK, position)
         position -= size
         file.seek(position)
-        pieces = (file.read(size) + rest).split(b"\n")
-        rest = pieces[0]
-        if not started and len(pieces) > 1:
-            pieces.pop()  # after the last line's end: empty, or not whole yet
-            started = True
-        for piece in reversed(pieces[1:]):
+        rest, *whole = (file.read(size) + rest).split(b"\n")
+        for piece in reversed(whole):
             if count <= 0:
                 return
             count -= 1
             yield _decoded(piece)
-    if started and count > 0 and position == 0:
+    if end > 0 and count > 0:
         yield _decoded(rest)
 
 

@@ -40,7 +40,7 @@ class LogReader(Protocol):
         """Lines of one attempt's log with seq > after, streaming; empty when there is no file (yet)."""
 
     def tail(self, log: str, count: int) -> list[LogLine]:
-        """The last lines, without reading the whole file."""
+        """The last lines, without reading the whole file; `lines` after the last of them does not either."""
 
     def delete_run(self, run_id: str) -> int:
         """Remove a run's logs; bytes freed."""

@@ -289,7 +289,11 @@ def client(queries: StillQueries | None = None, logs: StillLogs | None = None) -
     still: Any = queries or believable()
     nothing: Any = None
     catalog: Any = _Catalog()
-    reader: Any = logs or StillLogs({"join_sales": [f"joined {i} rows" for i in range(1, 61)]})
+    written = {
+        "join_sales": [f"joined {i} rows" for i in range(1, 61)],
+        "validate_users": ["57 users are complete", "ERROR: 3 users without id", "see the log"],
+    }
+    reader: Any = logs or StillLogs(written)
     clock: Any = _Clock()
     return Client(
         queries=still, mailbox=nothing, catalog=catalog, renderer_factory=nothing, logs=reader, health=nothing,

@@ -10,12 +10,20 @@ from console import keymap, screens
 from console.actions import ACTIONS, EVERYWHERE, Action
 from console.dag.view import DagView
 from console.everywhere import Everywhere
+from console.screens.logbelow import LogBelow
 from console.screens.view import View
 from console.widgets.card import Card
 from console.widgets.log import LogView
 from console.widgets.table import Table
 
-KINDS: dict[str, type] = {"@table": Table, "@card": Card, "@log": LogView, "@dag": DagView, EVERYWHERE: Everywhere}
+KINDS: dict[str, type] = {
+    "@table": Table,
+    "@card": Card,
+    "@log": LogView,
+    "@logbelow": LogBelow,
+    "@dag": DagView,
+    EVERYWHERE: Everywhere,
+}
 VIEWS: dict[str, type[View]] = {name: entry.load() for name, entry in screens.VIEWS.items()}
 OWNERS = {**KINDS, **VIEWS}
 

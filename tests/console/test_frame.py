@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
+from console import feed
 from console.app import Console
 from console.everywhere import Everywhere
 from console.messages import EngineTrouble, Signs, StoreTrouble
@@ -20,7 +23,7 @@ from console.widgets.dialog import Buttons
 from console.widgets.preview import PreviewDialog
 from engine.model.errors import StoreUnusable
 from tests.console import still
-from tests.console.stage import NARROW, NoKeeper, play, press, session_of, text, typed, until
+from tests.console.stage import NARROW, NoKeeper, lines, play, press, session_of, text, typed, until
 from tests.console.still import LEASE, NOW
 
 COUNTS = still.believable().counts()
@@ -38,6 +41,14 @@ def test_the_top_line_says_what_was_read() -> None:
     assert "2 dead letters" in said and "disk 61 %" in said
 
 
+def test_the_disk_is_as_full_as_those_find_it_who_may_not_use_the_reserve(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As `df` says it, and `penstock health`."""
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: shutil._ntuple_diskusage(1000, 270, 30))  # type: ignore[attr-defined]  # its type
+    assert feed._percent(tmp_path) == 90
+
+
 def test_the_top_line_claims_nothing_that_is_old_unread_or_not_led() -> None:
     assert "opening" in told(State())
     state = reduce(State(), Signs(LEASE, COUNTS, None, NOW))
@@ -47,6 +58,13 @@ def test_the_top_line_claims_nothing_that_is_old_unread_or_not_led() -> None:
     nobody = reduce(State(), Signs(None, COUNTS, None, NOW))
     assert "no engine leads, 2 runs stand still" in told(nobody)
     assert "no engine: no room" in told(reduce(nobody, EngineTrouble("no room")))
+
+
+def test_on_a_narrow_terminal_it_still_says_that_nothing_can_be_changed() -> None:
+    async def scene(pilot: Pilot[int], app: Console) -> None:
+        await until(pilot, lambda: "read-only" in lines(app)[0])
+
+    play(session_of(still.client, NoKeeper(held=LEASE), read_only=True), scene)
 
 
 def test_an_engine_of_one_run_is_not_taken_for_one_that_leads_everything() -> None:

@@ -14,9 +14,10 @@ from console.app import Console
 from console.painting import Patch
 from console.present.cells import Cell, differing
 from console.sweeping import Sweeper
+from console.theme import Look
 from console.widgets.table import Table
 from tests.console import still
-from tests.console.stage import WIDE, play, session_of, until
+from tests.console.stage import WIDE, play, session_of, text, until
 
 
 def test_a_part_of_a_line_is_sent_and_nothing_left_of_it() -> None:
@@ -68,3 +69,13 @@ def test_full_collections_wait_until_nobody_types_and_everything_is_as_before_af
     finally:
         sweeper.end()
     assert gc.get_threshold() == before and gc.get_freeze_count() == 0
+
+
+def test_where_there_is_only_ascii_the_scroll_bar_is_in_it_too() -> None:
+    async def scene(pilot: Pilot[int], app: Console) -> None:
+        await until(
+            pilot, lambda: "users_hourly" in text(app) and app.view.query_one(Table).show_vertical_scrollbar
+        )
+        assert text(app).isascii()
+
+    play(session_of(still.client, look=Look(plain=True)), scene)

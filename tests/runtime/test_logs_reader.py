@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.client.logbook import Follower
 from engine.executors.logfile import AttemptLog, stamp
 from engine.model.errors import RequestError
 from engine.model.run import Attempt
@@ -167,6 +168,41 @@ class TestFollowing:
         monkeypatch.setattr("engine.observe.logs.json.loads", lambda raw: decoded.append(raw) or real(raw))
         assert texts(reader, after=last, grep=grep) == ["line 100"]
         assert len(decoded) == 2  # the first line, by which parts are put in order, and the new one
+
+    @pytest.mark.parametrize("short", [-1, 1_000_000])
+    def test_from_the_tail_on_only_what_is_new_is_read(
+        self, reader: LogReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short: int
+    ) -> None:
+        """CON: a pane that shows the end of a long log never reads all of it."""
+        monkeypatch.setattr("engine.observe.logs._SHORT", short)
+        path = write(tmp_path, *(record(number, f"line {number}") for number in range(1, 100)))
+        with path.open("ab") as file:
+            file.write(record(100, "line 100")[:-10])  # still being written
+        last = reader.tail(LOG, 5)[-1]
+        with path.open("ab") as file:
+            file.write(record(100, "line 100")[-10:])
+        decoded: list[object] = []
+        real = json.loads
+        monkeypatch.setattr("engine.observe.logs.json.loads", lambda raw: decoded.append(raw) or real(raw))
+        assert last.text == "line 99" and texts(reader, after=last.seq) == ["line 100"]
+        assert len(decoded) == 2  # the first line, by which parts are put in order, and the new one
+
+    @pytest.mark.parametrize("short", [-1, 1_000_000])
+    def test_a_follower_may_begin_before_the_end_of_logs_that_are_new_to_it(
+        self, reader: LogReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short: int
+    ) -> None:
+        monkeypatch.setattr("engine.observe.logs._SHORT", short)
+        path = write(tmp_path, *(record(number, f"line {number}") for number in range(1, 100)))
+        first = Attempt(
+            token="t", execution_id="e", run_id="run1", task_id="load", map_index=2, number=3, epoch=1,
+            submitted_at=START, log=LOG,
+        )  # fmt: skip
+        follower = Follower(reader, last=2)
+        assert [(each.text, each.attempt) for each in follower.poll([first])] == [("line 98", 3), ("line 99", 3)]
+        with path.open("ab") as file:
+            file.write(b"".join(record(number, f"line {number}") for number in range(100, 105)))
+        assert [each.text for each in follower.poll([first])] == [f"line {n}" for n in range(100, 105)]
+        assert list(follower.poll([first])) == []
 
     def test_another_reader_of_the_same_log_starts_where_it_asks(self, reader: LogReader, tmp_path: Path) -> None:
         write(tmp_path, *(record(number, str(number)) for number in range(1, 5)))
