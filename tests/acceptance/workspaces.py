@@ -100,7 +100,7 @@ class Workspace:
                 if process.poll() is None:
                     process.send_signal(signal.SIGTERM)
                     try:
-                        process.communicate(timeout=20)
+                        process.communicate(timeout=LIMIT_SECONDS)
                     except subprocess.TimeoutExpired:
                         process.kill()
 

@@ -262,13 +262,13 @@ def test_a_change_wakes_who_waits(rig: Rig) -> None:
 
     def wait() -> None:
         waiting.set()
-        answers.append(queries.wait(token, 30.0)[0])
+        answers.append(queries.wait(token, 60.0)[0])
 
     thread = threading.Thread(target=wait)
     thread.start()
-    waiting.wait(10)
+    assert waiting.wait(60)
     started(store, task("a"))
-    thread.join(30)
+    thread.join(60)
     assert answers == [True]
 
 

@@ -129,7 +129,7 @@ def test_a_leader_that_stopped_past_its_lease_is_ended_and_replaced(one: Stage) 
     second = one.engine().stands_by()
     first.process.send_signal(signal.SIGSTOP)
     second.leads()
-    assert first.dies(5.0) == -signal.SIGKILL
+    assert first.dies() == -signal.SIGKILL
     one.wait_until_done(second)
     assert second.terminate() == 0
     one.no_orphans()
@@ -289,7 +289,7 @@ def test_a_stopped_engine_cancels_nothing_and_uses_up_no_attempt(tmp_path: Path)
         long, stubborn = one.trigger("long", "stubborn")
         process_runs(one, long)
         eventually((one.root / "here").exists, DONE_WITHIN, "the stubborn one has begun")
-        assert first.terminate(10.0) == 0, first.words
+        assert first.terminate() == 0, first.words
         one.no_orphans()
         for run_id in (long, stubborn):
             (attempt,) = one.workspace.queries.attempts(run_id)
