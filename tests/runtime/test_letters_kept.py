@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -64,6 +65,9 @@ def later(tmp_path: Path) -> Iterator[tuple[Workspace, Later]]:
     mine.start()
     mine.finish(["owed", "paid"], DONE_WITHIN)
     yield workspace, clock
+    for each in threading.enumerate():
+        if each.name == "sweep":
+            each.join()  # it would keep the next test from sweeping
     workspace.close()
 
 
