@@ -81,7 +81,7 @@ def play(session: Session, scene: Scene, *, size: tuple[int, int] = NARROW, star
 
 
 async def until(pilot: Pilot[int], condition: Callable[[], object]) -> None:
-    """Look until it is so, and until what follows from it at once is on the screen; a deadline, not a measurement."""
+    """Look until it is so and what follows from it at once is on the screen; a deadline, not a measurement."""
     end = time.monotonic() + LIMIT_SECONDS
     while True:
         await pilot.pause()
