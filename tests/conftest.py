@@ -50,7 +50,7 @@ def postgres_server() -> str:
 def why_no_postgres() -> str | None:
     """None when the server answers, else the reason to skip; asked once per process."""
     try:
-        psycopg.connect(postgres_server(), connect_timeout=3).close()
+        psycopg.connect(postgres_server(), connect_timeout=20).close()
     except psycopg.OperationalError as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         return f"{NO_POSTGRES}: {first} (set PENSTOCK_TEST_POSTGRES to a server that may be used)"

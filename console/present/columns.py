@@ -42,9 +42,11 @@ class Columns(Generic[R]):
         self.all = tuple(columns)
         self._look = look
         self.widths = [0] * len(self.all)
+        self.width: int | None = None  # of the whole, which they were fitted into
 
     def fit(self, width: int) -> None:
         """Which columns there is room for, and how wide each is."""
+        self.width = width
         room = width - MARKS
         kept = list(range(len(self.all)))
         while len(kept) > 1 and sum(self.all[i].width + GAP for i in kept) > room:

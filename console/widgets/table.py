@@ -229,6 +229,9 @@ class Table(ScrollView, Generic[R], can_focus=True):
     def render_line(self, y: int) -> Strip:
         """One line of the screen."""
         width = self.size.width
+        if width != self._columns.width:  # a line may be drawn before the event of a new size has come
+            self._columns.fit(width)
+            self._drawn.clear()
         if y < self._header:
             return self._strip(tuple(self._heading()), width, head=True)
         line = y - self._header + self.scroll_offset.y

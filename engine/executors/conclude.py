@@ -21,6 +21,7 @@ from engine.ports.executor import AttemptSpec, Finished
 from engine.rules.classify import classify_exit, timed_out
 from engine.sdk.wire import INLINE_OUTPUTS
 
+LOST_LINES = "log_lines_lost"
 RESULTS = ("success", "failed", "skipped", "not_yet")
 DEEPEST = 100  # levels of nesting; readers of the store recurse
 _encode = msgspec.json.Encoder().encode
@@ -34,7 +35,7 @@ def conclude(live: Live, exited: Mapping[str, Any], at: datetime) -> Finished:
     usage = live.usage
     return Finished(
         token=live.spec.token,
-        outcome=_masked(live, _with_last_words(live, outcome)),
+        outcome=_masked(live, _with_losses(live, _with_last_words(live, outcome))),
         exit_code=code,
         signal=number,
         at=at,
@@ -103,6 +104,13 @@ def _with_last_words(live: Live, outcome: Outcome) -> Outcome:
         return outcome
     told = dataclasses.replace(error, message=f"{error.message} Last line of stderr: {words}")
     return dataclasses.replace(outcome, error=told)
+
+
+def _with_losses(live: Live, outcome: Outcome) -> Outcome:
+    """A log without lines must not look like the log of a task that said nothing."""
+    if not live.log.lost:
+        return outcome
+    return dataclasses.replace(outcome, metrics={**outcome.metrics, LOST_LINES: float(live.log.lost)})
 
 
 def _masked(live: Live, outcome: Outcome) -> Outcome:

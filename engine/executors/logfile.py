@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 BUFFER = 64 << 10
+_LINE_END = ord("\n")
 GAP, OLD, NEW = ".gap", ".old", ".new"
 _encode = msgspec.json.Encoder().encode
 
@@ -46,12 +47,18 @@ class AttemptLog:
         self._missing = (0, 0)
         self._gap_seq = 0  # > 0: the head is full
         self._dropped = 0
+        self._telling = 0  # dropped lines of which the first line in the buffer tells
         self._torn = False
 
     @property
     def dirty(self) -> bool:
         """Whether something waits to be flushed."""
         return bool(self._buffer)
+
+    @property
+    def lost(self) -> int:
+        """Lines that could not be written and of which no note in the log tells, so far."""
+        return self._dropped + self._telling
 
     def add(
         self, stream: str, level: str, data: bytes, *, at: str, more: bool = False, logger: str | None = None
@@ -72,12 +79,14 @@ class AttemptLog:
         """Hand the buffer to the kernel."""
         if not self._buffer:
             return
-        if self._write(self._buffer):
-            self._buffered = 0
-        else:
-            self._dropped += self._buffered
-            self._size -= len(self._buffer)
-            self._buffered = 0
+        written = self._write(self._buffer)
+        if written < len(self._buffer):
+            whole = self._buffer.count(b"\n", 0, written)
+            if self._telling and not whole:  # the note is lost, too, and it was no line of the attempt's
+                self._dropped += self._telling - 1
+            self._dropped += self._buffered - whole
+            self._size -= len(self._buffer) - written
+        self._buffered = self._telling = 0
         self._buffer.clear()
 
     def close(self) -> None:
@@ -111,7 +120,7 @@ class AttemptLog:
     def _tell_dropped(self) -> None:
         if self._dropped:
             text = f"{self._dropped} lines could not be written here: the disk was full or not writable."
-            self._dropped = 0
+            self._telling, self._dropped = self._dropped, 0
             self._put(self._note(text))
 
     def _note(self, text: str) -> dict[str, Any]:
@@ -150,20 +159,23 @@ class AttemptLog:
             os.close(handle)
         partial.replace(self._name(GAP))
 
-    def _write(self, data: bytearray) -> bool:
+    def _write(self, data: bytearray) -> int:
+        """How many of these bytes were written."""
+        left = len(data)
         try:
             if self._handle is None:
                 self._handle = self._open()
             # After a write that failed half-way its torn line is ended, so that it spoils no other.
-            left = memoryview(b"\n" + data if self._torn else data)
-            self._torn = False
+            if self._torn:
+                os.write(self._handle, b"\n")
+                self._torn = False
+            view = memoryview(data)
             while left:
-                written = os.write(self._handle, left)
-                left = left[written:]
+                left -= os.write(self._handle, view[-left:])
         except OSError:
-            self._torn = True
-            return False
-        return True
+            written = len(data) - left
+            self._torn = self._torn or (written > 0 and data[written - 1] != _LINE_END)
+        return len(data) - left
 
     def _open(self) -> int:
         target = self._name(NEW if self._gap_seq else "")

@@ -234,8 +234,8 @@ class Supervisor:
         left = message["leftovers"]
         if left:
             live.note("WARNING", f"What outlived the task was killed: {', '.join(left)}.")
+        self._forget(live)  # its log is closed: what of it was lost is known
         finished: Finished = conclude(live, message, self.setting.now())
-        self._forget(live)
         failpoint.hit("executor.before_finished")
         self.report(finished)
 

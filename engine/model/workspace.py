@@ -42,6 +42,7 @@ class Retention:
 
     days: int = 90
     runs: int = 200_000
+    letters_days: int = 365  # an open dead letter keeps its run so long, past days and runs
     logs_mb: int = 2048
     log_mb_per_attempt: int = 256
     staging_hours: float = 72.0  # rows staged by a run are kept so long after its end

@@ -64,7 +64,7 @@ class Probes:
 def workspace_checks(probes: Probes) -> dict[str, Check]:
     """Every check of this version, by component."""
     settings, queries, lease = probes.settings, probes.queries, probes.lease
-    folders = {"state": _state_folder(settings), "logs": probes.logs}
+    folders = {"state": _state_folder(settings), "logs": probes.logs, "staging": settings.home / "staging"}
     return {
         "engine": lambda now: work.engine(now, lease, probes.alive, queries),
         "state": lambda now: work.state(now, queries, probes.write, probes.monotonic),

@@ -99,9 +99,9 @@ class LogFiles:
                 file = stack.enter_context(base.with_name(base.name + suffix).open("rb"))
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 continue
-            first = next(_records(file), None)
+            first = _first_seq(file)
             if first is not None:
-                files.append((_seq(first), file))
+                files.append((first, file))
                 file.seek(0)
         return [file for _, file in sorted(files, key=lambda pair: pair[0])]
 
@@ -170,6 +170,16 @@ def _records(file: BinaryIO) -> Iterator[Any]:
                 return
             _skip_line(file)
         yield _decoded(raw)
+
+
+def _first_seq(file: BinaryIO) -> int | None:
+    """The first number in it, whatever damaged lines are before that; None: it has no whole line yet."""
+    found = None
+    for record in _records(file):
+        found = _seq(record)
+        if found:
+            break
+    return found
 
 
 def _skip_line(file: BinaryIO) -> None:

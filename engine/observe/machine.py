@@ -68,8 +68,8 @@ def resources(now: datetime, state: Path, thresholds: Thresholds) -> HealthCheck
 
 
 def disks(now: datetime, folders: Mapping[str, Path], thresholds: Thresholds) -> HealthCheckResult:
-    """Room where state and logs grow."""
-    status, words = HealthStatus.HEALTHY, []
+    """Room where state, logs and staged rows grow; folders on one disk are told of once."""
+    status, words, told = HealthStatus.HEALTHY, [], set[int]()
     metrics: dict[str, float | int | str] = {}
     for name, folder in folders.items():
         place = _existing(folder)
@@ -82,7 +82,9 @@ def disks(now: datetime, folders: Mapping[str, Path], thresholds: Thresholds) ->
             grade = max(grade, HealthStatus.DEGRADED, key=_ORDER.index)
             words.append(f"few inodes left under {folder}")
         status = max(status, grade, key=_ORDER.index)
-        words.append(f"{free_mb} MB free under {folder}")
+        if (disk := place.stat().st_dev) not in told:
+            told.add(disk)
+            words.append(f"{free_mb} MB free under {folder}")
         metrics[f"{name}_free_mb"] = free_mb
         metrics[f"{name}_used_percent"] = round(usage.percent, 1)
     return HealthCheckResult(

@@ -173,6 +173,9 @@ class StateStore(Protocol):
     def letters_of(self, execution_ids: Sequence[str]) -> Sequence[DeadLetter]:
         """The open letters of these executions."""
 
+    def open_letters(self, before: datetime, limit: int) -> Sequence[DeadLetter]:
+        """Open letters of tasks that failed before then, the oldest first."""
+
     def attempts_of(self, execution_id: str) -> Sequence[Attempt]:
         """Every attempt of one execution, oldest first."""
 
@@ -198,7 +201,10 @@ class StateStore(Protocol):
         """Runs whose parent_execution is one of these."""
 
     def prune(self, *, before: datetime, keep_runs: int, limit: int) -> Sequence[str]:
-        """Delete at most `limit` finished runs past retention, whole; their ids (for the logs folder)."""
+        """Delete at most `limit` finished runs past retention, whole; their ids (for the logs folder).
+
+        A run with an open dead letter stays: somebody still owes its work.
+        """
 
     def close(self) -> None:
         """Checkpoint the write-ahead log and close."""

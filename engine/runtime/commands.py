@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 from engine.model.errors import (
@@ -38,7 +37,6 @@ from engine.runtime.watermarks import Watermarks
 
 Result = dict[str, Any]  # message, touched, run_ids ...
 _RUN_ID = re.compile(r"^[a-zA-Z0-9_-]{1,200}$")
-CLAIM_LASTS = timedelta(minutes=15)
 _TASK = re.compile(r"^([a-zA-Z0-9_-]+)(?:\[(\d+)\])?$")
 
 
@@ -321,13 +319,9 @@ class Commands:
         letter = self._letter(letter_id)
         if letter.status in (LetterStatus.REQUEUED, LetterStatus.DISCARDED):
             raise Refused(f"Letter {letter_id} is closed ({letter.status.value}); look at run {letter.run_id}")
-        claim = letter.history[-1] if letter.status is LetterStatus.IN_PROGRESS and letter.history else None
+        claim = self.letters.claim(letter)
         if claim is not None and claim["actor"] != by.name:
-            since = instant(str(claim["at"]))
-            if since is not None and self.desk.now - since < CLAIM_LASTS:
-                raise Refused(
-                    f"{claim['actor']} is working on letter {letter_id} since {claim['at']}; ask, or wait"
-                )
+            raise Refused(f"{claim['actor']} is working on letter {letter_id} since {claim['at']}; ask, or wait")
         return letter
 
     def _letter(self, letter_id: str) -> DeadLetter:

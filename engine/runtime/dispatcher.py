@@ -11,7 +11,6 @@ import queue
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 
 from engine.model.errors import StoreBusy
@@ -33,6 +32,7 @@ from engine.runtime.hooks import Hooks, HookSent
 from engine.runtime.letters import Letters
 from engine.runtime.reports import Reports
 from engine.runtime.rescuer import Rescuer
+from engine.runtime.retention import Retention
 from engine.runtime.runs import Runs
 from engine.runtime.schedules import Schedules
 from engine.runtime.sensing import Sensing
@@ -91,6 +91,7 @@ class Dispatcher:
         self.schedules = Schedules(desk, self.runs)
         self.commands = Commands(desk, self.runs, self.letters, self.schedules, self.circuits, self.stop)
         self.schedules.cancel = self.commands.cancel
+        self.retention = Retention(desk, self.letters, hands.sweep)
         self.admission = Admission(desk, self.runs, self.sensing, self.circuits, hands.executor.submit)
         desk.followers.kill = self._kill
         self._unlisten: Callable[[], None] | None = None
@@ -116,7 +117,7 @@ class Dispatcher:
             for event in tools.store.unsent_hooks():
                 self.desk.batch.after.append(partial(self.hands.send_hook, event))
             self.schedules.refresh()
-            self.desk.timers.set("prune", self.desk.now + timedelta(minutes=5), self._prune)
+            self.retention.start()
             self.admission.run()
         self.desk.event("engine.started", epoch=tools.epoch, scope=tools.scope)
         self.commit()
@@ -287,19 +288,6 @@ class Dispatcher:
         if execution.child_run_id is not None and execution.child_run_id in self.desk.runs:
             child = self.desk.runs[execution.child_run_id]
             self.commands.cancel(child, "system", f"the task that started it in {snapshot.run.run_id} is cancelled")
-
-    def _prune(self) -> None:
-        keep, store = self.desk.tools.settings.retention, self.desk.tools.store
-        before = self.desk.now - timedelta(days=keep.days)
-        gone: Sequence[str] = ()
-        again = timedelta(seconds=30)
-        try:
-            gone = store.prune(before=before, keep_runs=keep.runs, limit=200)
-            again = timedelta(seconds=5) if len(gone) == 200 else timedelta(hours=1)
-        except StoreBusy:
-            pass  # nothing was removed, and it can wait
-        self.hands.sweep(gone, frozenset(self.desk.runs))
-        self.desk.timers.set("prune", self.desk.now + again, self._prune)
 
     # -- commit, then act --------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import timedelta
 from typing import Any
 
 from engine.model.event import Actor
@@ -14,7 +15,10 @@ from engine.rules.endings import retry_policy
 from engine.rules.fingerprint import fingerprint
 from engine.rules.snapshot import Draft, Key, RunSnapshot
 from engine.runtime.admission import overridden
+from engine.runtime.arguments import instant
 from engine.runtime.desk import Desk
+
+CLAIM_LASTS = timedelta(minutes=15)
 
 
 class Letters:
@@ -74,6 +78,13 @@ class Letters:
             for letter in self.desk.tools.store.letters_of(list(replaced))
             if letter.status in (LetterStatus.NEW, LetterStatus.IN_PROGRESS)
         ]
+
+    def claim(self, letter: DeadLetter) -> Mapping[str, Any] | None:
+        """Who works on it and since when, while that lasts."""
+        if letter.status is not LetterStatus.IN_PROGRESS or not letter.history:
+            return None
+        since = instant(str(letter.history[-1]["at"]))
+        return letter.history[-1] if since is not None and self.desk.now - since < CLAIM_LASTS else None
 
     def update(
         self,

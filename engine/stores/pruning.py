@@ -1,8 +1,9 @@
 """Retention: what is past it goes, a whole run at a time.
 
-Law: only runs that are over are removed, each with everything that belongs to it, in bounded batches. The audit
-trail and pinned versions stay: the one is the memory of what people did, the other is what it was done to. What is
-known of data is kept for years (LIN-07) and bounded in number; watermarks and breakers stay.
+Law: only runs that are over are removed, each with everything that belongs to it, in bounded batches. A run with an
+open dead letter stays: what it keeps is work somebody still owes. The audit trail and pinned versions stay: the one
+is the memory of what people did, the other is what it was done to. What is known of data is kept for years (LIN-07)
+and bounded in number; watermarks and breakers stay.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ _BY_RUN = (
 
 
 def prune_runs(connection: Connection, *, before: datetime, keep_runs: int, limit: int) -> Sequence[str]:
-    """Remove at most `limit` ended runs: those past their time, and those past the number that is kept."""
+    """Remove at most `limit` ended runs: those past their time, and those past the number that is kept.
+
+    A run with open letters is neither, until they are closed.
+    """
     runs = s.pipeline_runs.c
     too_old = runs.completed_at < micros(before)
     newest_first = (runs.triggered_at.desc(), runs.run_id.desc())
@@ -37,7 +41,8 @@ def prune_runs(connection: Connection, *, before: datetime, keep_runs: int, limi
         select(runs.triggered_at).order_by(*newest_first).offset(max(keep_runs, 1) - 1).limit(1)
     ).scalar_one_or_none()
     past = too_old if edge is None else or_(too_old, runs.triggered_at < edge)
-    query = select(runs.run_id).where(runs.state.not_in(s.ACTIVE_RUN), past)
+    owed = select(1).select_from(s.dead_letters).where(s.dead_letters.c.run_id == runs.run_id, s.OPEN).exists()
+    query = select(runs.run_id).where(runs.state.not_in(s.ACTIVE_RUN), past, ~owed)
     gone = list(connection.execute(query.order_by(runs.triggered_at, runs.run_id).limit(limit)).scalars())
     for start in range(0, len(gone), _CHUNK):
         _remove(connection, gone[start : start + _CHUNK])

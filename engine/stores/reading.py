@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from statistics import median
 from typing import Any, TypeVar
 
@@ -25,7 +26,7 @@ from engine.stores.ledgers import (
     read_version,
 )
 from engine.stores.records import Row, read_attempt, read_execution, read_run
-from engine.stores.values import map_key
+from engine.stores.values import map_key, micros
 
 Record = TypeVar("Record")
 
@@ -234,6 +235,13 @@ def open_letters_of(connection: Connection, execution_ids: Sequence[str]) -> lis
         chosen = and_(columns.execution_id.in_(some), columns.status.in_(s.OPEN_LETTER))
         found += every(connection, select(s.dead_letters).where(chosen), read_letter)
     return sorted(found, key=lambda each: (each.failed_at, each.id))
+
+
+def open_letters(connection: Connection, before: datetime, limit: int) -> list[DeadLetter]:
+    """Open letters of tasks that failed before then, the oldest first."""
+    columns = s.dead_letters.c
+    late = select(s.dead_letters).where(s.OPEN, columns.failed_at < micros(before))
+    return every(connection, late.order_by(columns.failed_at, columns.id).limit(limit), read_letter)
 
 
 def checkpoint(connection: Connection, run_id: str, task_id: str, index: int | None) -> Checkpoint | None:

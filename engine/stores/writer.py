@@ -232,6 +232,10 @@ class SqlStateStore:
         with self._reading() as connection:
             return reading.open_letters_of(connection, execution_ids)
 
+    def open_letters(self, before: datetime, limit: int) -> Sequence[DeadLetter]:
+        with self._reading() as connection:
+            return reading.open_letters(connection, before, limit)
+
     def attempts_of(self, execution_id: str) -> Sequence[Attempt]:
         with self._reading() as connection:
             return reading.attempts_of(connection, execution_id)

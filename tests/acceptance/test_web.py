@@ -16,7 +16,7 @@ import psutil
 import pytest
 import requests
 
-from tests.acceptance.workspaces import Workspace, command, eventually, made_in
+from tests.acceptance.workspaces import LIMIT_SECONDS, Workspace, command, eventually, made_in
 
 pytest.importorskip("textual_serve", reason="the extra `web` is not installed")
 
@@ -72,24 +72,24 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 def test_without_the_token_nothing_is_told(serving: Serving) -> None:
     for path in ("/", "/ws", "/static/js/textual.js", "/?token=wrong", "/nowhere"):
-        answer = requests.get(serving.origin + path, timeout=10, allow_redirects=False)
+        answer = requests.get(serving.origin + path, timeout=LIMIT_SECONDS, allow_redirects=False)
         assert answer.status_code == 403, path
         assert serving.token not in answer.text
 
 
 def test_with_the_token_comes_the_page_and_the_address_forgets_it(serving: Serving) -> None:
     with requests.Session() as browser:
-        first = browser.get(serving.address, timeout=10, allow_redirects=False)
+        first = browser.get(serving.address, timeout=LIMIT_SECONDS, allow_redirects=False)
         assert (first.status_code, first.headers["Location"]) == (303, "/")
         assert "HttpOnly" in first.headers["Set-Cookie"] and "SameSite=Strict" in first.headers["Set-Cookie"]
-        page = browser.get(serving.origin + "/", timeout=10)
+        page = browser.get(serving.origin + "/", timeout=LIMIT_SECONDS)
         assert page.status_code == 200
         assert 'id="terminal"' in page.text and serving.token not in page.text
-        assert browser.get(serving.origin + "/static/js/textual.js", timeout=10).status_code == 200
+        assert browser.get(serving.origin + "/static/js/textual.js", timeout=LIMIT_SECONDS).status_code == 200
 
 
 def test_the_page_loads_nothing_from_elsewhere(serving: Serving) -> None:
-    page = requests.get(serving.origin + "/", cookies=serving.cookies, timeout=10)
+    page = requests.get(serving.origin + "/", cookies=serving.cookies, timeout=LIMIT_SECONDS)
     assert set(re.findall(r"(?:https?|wss?)://[^/\"']+", page.text)) == {serving.origin.replace("http", "ws", 1)}
     assert page.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
@@ -102,7 +102,7 @@ def test_the_page_loads_nothing_from_elsewhere(serving: Serving) -> None:
 def test_another_host_or_origin_is_refused_even_with_the_token(serving: Serving, headers: dict[str, str]) -> None:
     """A page of another site, or a name that was bent to point here, reaches loopback as well."""
     answer = requests.get(
-        serving.address, headers=headers, cookies=serving.cookies, timeout=10, allow_redirects=False
+        serving.address, headers=headers, cookies=serving.cookies, timeout=LIMIT_SECONDS, allow_redirects=False
     )
     assert answer.status_code == 403
 
@@ -133,9 +133,16 @@ def _end_and_look(serving: Serving, name: signal.Signals) -> None:
 
     asyncio.run(_watch(serving, until=b"penstock", then=end))
     assert left
-    eventually(lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in left))
-    code = serving.process.wait(timeout=20)
+    eventually(lambda: not any(_lives(each) for each in left))
+    code = serving.process.wait(timeout=LIMIT_SECONDS)
     assert code == (0 if name is signal.SIGTERM else -signal.SIGKILL)
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False  # it went between the two questions
 
 
 def test_without_the_extra_it_says_which(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +174,7 @@ async def _watch(serving: Serving, *, until: bytes, then: object = None) -> None
         session.ws_connect(address) as channel,
     ):
         seen = b""
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(LIMIT_SECONDS):
             while until not in seen:
                 message = await channel.receive()
                 assert message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT), message

@@ -93,6 +93,7 @@ class Workspace:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_interruptible,
         ) as process:
             try:
                 yield process
@@ -100,7 +101,7 @@ class Workspace:
                 if process.poll() is None:
                     process.send_signal(signal.SIGTERM)
                     try:
-                        process.communicate(timeout=20)
+                        process.communicate(timeout=LIMIT_SECONDS)
                     except subprocess.TimeoutExpired:
                         process.kill()
 
@@ -118,6 +119,11 @@ class Workspace:
 
     def task_states(self, name: str = "last") -> dict[str, str]:
         return {task["id"]: task["state"] for task in self.json("show", name)["tasks"]}
+
+
+def _interruptible() -> None:
+    """Tests that are run in the background of a shell have the interrupt ignored, and so would what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def command(*arguments: str) -> list[str]:

@@ -21,6 +21,7 @@ from console.theme import Look
 from console.widgets import dialog
 from console.widgets.dialog import Buttons
 from console.widgets.preview import PreviewDialog
+from console.widgets.table import Table
 from engine.model.errors import StoreUnusable
 from tests.console import still
 from tests.console.stage import NARROW, NoKeeper, lines, play, press, session_of, text, typed, until
@@ -314,3 +315,13 @@ def test_a_key_for_a_view_that_is_still_being_put_together_does_no_harm() -> Non
         await until(pilot, lambda: "join_sales" in text(app))
 
     play(session_of(lambda: still.client()), scene)
+
+
+def test_a_table_drawn_before_it_is_told_of_its_size_shows_its_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine the event came late, or not at all, and lines stood there without a word."""
+    monkeypatch.setattr(Table, "on_resize", lambda self, event: None)
+
+    async def scene(pilot: Pilot[int], app: Console) -> None:
+        await until(pilot, lambda: "orders_daily" in text(app) and "pipeline" in text(app))
+
+    play(session_of(still.client), scene)

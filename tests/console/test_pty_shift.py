@@ -37,7 +37,7 @@ def test_a_failed_run_is_found_read_and_its_dead_letter_edited_until_the_run_is_
         run_id = HostKeeper(opened).run("orders")
         assert opened.client.run(run_id).state is RunState.FAILED
         with console(root) as line:
-            line.until(lambda: "FAILED" in line.text and "orders" in line.text and "leads" in line.text)
+            line.until(lambda: "FAILED" in line.text and "orders" in line.text and "◉ engine" in line.text)
             line.press("enter")  # the first thing that needs somebody is under the cursor
             line.until(lambda: "Runs › orders" in line.text and "load" in line.text)
             line.press("w")

@@ -163,9 +163,11 @@ def test_a_pause_needs_a_reason_is_told_with_it_and_taken_back(nightly: HostKeep
 def test_a_resume_shows_what_it_fires_before_it_is_asked_for(keeper: HostKeeper) -> None:
     """SCH-06: with catch-up, missed slots fire at once, and that is said first."""
     more = "execution: {max_active_runs: 1}"
-    define(keeper, "hourly", "0 * * * *", catchup="true", more=more)
+    now = datetime.now(UTC)
+    minute = (now.minute + 30) % 60  # far from now: none falls due while this test runs
+    define(keeper, "hourly", f"{minute} * * * *", catchup="true", more=more)
     path = keeper.workspace.settings.root / "pipelines" / "hourly.yaml"
-    started = (datetime.now(UTC) - timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    started = (now - timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
     path.write_text(path.read_text().replace("catchup: true", f'catchup: true, start_date: "{started}"'))
     keeper.workspace.client.commands.send("schedule.pause", {"pipeline_id": "hourly", "reason": "first"})
     keeper.apply()

@@ -33,7 +33,7 @@ class Broker:
         self.config["redeliver_seconds"] = REDELIVER
 
     def connection(self, **config: Any) -> Connection:
-        given = {"redeliver_seconds": 60, "timeout_seconds": 10, **self.config, **config}
+        given = {"redeliver_seconds": 60, "timeout_seconds": 60, **self.config, **config}
         return Connection(id="broker", type=self.kind, config=given)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.contract.ports import lasting_port
 
 _SETTINGS = "fsync = off\nmax_connections = 30\nshared_buffers = 16MB\n"
 
@@ -48,7 +49,7 @@ def restartable(level: str = "replica") -> Iterator[Server]:
     try:
         if owner is not None:
             shutil.chown(folder, owner)
-        data, port = folder / "data", _free_port()
+        data, port = folder / "data", lasting_port()
         _run(owner, [programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"])
         with (data / "postgresql.conf").open("a") as out:
             out.write(f"{_SETTINGS}wal_level = {level}\nport = {port}\nunix_socket_directories = '{folder}'\n")
@@ -98,8 +99,3 @@ def _run(owner: str | None, command: list[object]) -> None:
         words, user=owner, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd="/"
     )
     assert done.returncode == 0, (done.stdout or b"").decode()[-1000:]
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

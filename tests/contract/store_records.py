@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from engine.model.errors import ErrorKind, Queue, TaskError
+from engine.model.errors import ErrorKind, Queue, StoreBusy, TaskError
 from engine.model.event import Actor, AuditEntry, Command, Event
 from engine.model.run import (
     Attempt,
@@ -89,6 +89,16 @@ class Rig:
     def close(self) -> None:
         for door in reversed(self.opened):
             door.close()
+
+
+def patiently(act: Callable[[], Any]) -> Any:
+    """On a busy machine others may hold the lock for longer than one wait for it lasts: that is told, and loses
+    nothing."""
+    while True:
+        try:
+            return act()
+        except StoreBusy:
+            continue
 
 
 def version(pipeline_id: str = "orders", number: int = 1) -> PipelineVersion:

@@ -27,6 +27,7 @@ from engine.ports import failpoint
 from engine.ports.destination import Mode
 from engine.ports.source import Selection, Window
 from tests.contract.files_bench import ROWS, SCHEMA, TYPES, order, stream, table
+from tests.contract.ports import lasting_port, nobody_listens
 
 obstore = pytest.importorskip("obstore")
 SERVER = Path(__file__).parents[2] / ".venv-emulators/bin/moto_server"
@@ -77,9 +78,7 @@ boto3.client("s3", endpoint_url=sys.argv[1], region_name="us-east-1", aws_access
 def moto() -> Iterator[int]:
     if not SERVER.exists():
         pytest.skip("no local S3 server: make an environment .venv-emulators from checks/emulators.txt")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = lasting_port()
     process = subprocess.Popen(
         [SERVER, "-H", "127.0.0.1", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -236,20 +235,18 @@ class TestRefusals:
 
     def test_a_store_that_does_not_answer_is_a_network_error_without_secrets(self, tmp_path: Path) -> None:
         """FAULTS 42"""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
         config = {
             "bucket": "b",
-            "endpoint": f"http://127.0.0.1:{port}",
             "region": "x",
             "access_key_id": "CANARYKEY",
             "secret_access_key": "CANARYSECRET",
             "retries": 0,
         }
-        source = Connectors(tmp_path).source(Connection(id="lake", type="s3", config=config))
-        with pytest.raises(NetworkError, match="connection 'lake', s3://b") as caught:
-            source.test()
+        with nobody_listens() as port:
+            config["endpoint"] = f"http://127.0.0.1:{port}"
+            source = Connectors(tmp_path).source(Connection(id="lake", type="s3", config=config))
+            with pytest.raises(NetworkError, match="connection 'lake', s3://b") as caught:
+                source.test()
         assert "CANARY" not in str(caught.value)
 
     def test_a_connection_without_a_bucket_is_told(self, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.model.event import Actor
-from tests.contract.store_records import T0, Rig, at, command, lease
+from tests.contract.store_records import T0, Rig, at, command, lease, patiently
 
 CONTENDER = """
 import sys
@@ -17,7 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from engine.model.workspace import Settings
 from engine.stores.open import open_mailbox
-from tests.contract.store_records import T0, lease
+from tests.contract.store_records import T0, lease, patiently
 
 mailbox = open_mailbox(Settings(root=Path(sys.argv[1]), state=sys.argv[2]))
 name = sys.argv[3]
@@ -26,7 +26,7 @@ for line in sys.stdin:
     number = int(line)
     now = T0 + timedelta(seconds=100 * number)
     candidate = lease(name, acquired_at=now, expires_at=now + timedelta(seconds=10))
-    won = mailbox.acquire(candidate, now, holder_gone=False)
+    won = patiently(lambda: mailbox.acquire(candidate, now, holder_gone=False))
     print(won.epoch if won else 0, flush=True)
 mailbox.close()
 """
@@ -65,7 +65,8 @@ def test_many_threads_and_processes_lose_no_command(rig: Rig) -> None:
 
     def send_some(name: str) -> None:
         for number in range(10):
-            box.send(command(f"{name}-{number}"))
+            one = command(f"{name}-{number}")
+            patiently(lambda one=one: box.send(one))  # type: ignore[misc]
 
     threads = [threading.Thread(target=send_some, args=(str(each),)) for each in range(5)]
     for thread in threads:

@@ -211,7 +211,7 @@ class TestTables:
 
         def watched() -> Iterator[pa.RecordBatch]:
             for at in range(3):
-                seen.append(rig.rows("SET lock_timeout = 200; SELECT count(*) FROM t"))
+                seen.append(rig.rows("SET lock_timeout = 5000; SELECT count(*) FROM t"))
                 yield from rows((at, "x"))
 
         for mode in (Mode.APPEND, Mode.REPLACE, Mode.UPSERT):
@@ -326,7 +326,7 @@ class TestNetworks:
         rig.connector().create_target("t", COLUMNS)
         wide = tuple((n, "x" * 20_000) for n in range(2_000))  # more than the sockets' buffers hold
         with proxy(*self.server(rig), stall_after=20_000) as hole:
-            connector = self.through(rig, hole.port, silence_seconds=1)
+            connector = self.through(rig, hole.port, silence_seconds=3)
             with pytest.raises(TimeoutFailure, match="said nothing for too long"):
                 connector.load(rows(*wide, size=100), order("1"))
         assert rig.table() == []
@@ -358,7 +358,7 @@ class TestNetworks:
             "CREATE TABLE big AS SELECT n AS id, repeat('x', 200) AS name FROM generate_series(1, 100000) AS n"
         )
         with proxy(*self.server(rig), mute_after=9_000_000) as hole:
-            connector = self.through(rig, hole.port, silence_seconds=1)
+            connector = self.through(rig, hole.port, silence_seconds=3)
             reading = connector.read(Selection(table="big", options={"adbc": adbc}))
             with closing(reading), pytest.raises(TimeoutFailure, match="said nothing for too long"):
                 sum(batch.num_rows for batch in reading)
@@ -369,7 +369,7 @@ class TestNetworks:
         connector = rig.connector()
         connector.create_target("t", COLUMNS)
         gone = rig.rows(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'penstock' "
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'penstock' "
             "AND datname = current_database()"
         )
         assert gone == [(True,)]

@@ -262,13 +262,13 @@ def test_a_change_wakes_who_waits(rig: Rig) -> None:
 
     def wait() -> None:
         waiting.set()
-        answers.append(queries.wait(token, 30.0)[0])
+        answers.append(queries.wait(token, 60.0)[0])
 
     thread = threading.Thread(target=wait)
     thread.start()
-    waiting.wait(10)
+    assert waiting.wait(60)
     started(store, task("a"))
-    thread.join(30)
+    thread.join(60)
     assert answers == [True]
 
 
@@ -277,18 +277,20 @@ def test_readers_see_whole_commits_while_the_engine_writes(rig: Rig) -> None:
     store = rig.writer()
     tasks = {name: task(name, state=TaskState.QUEUED) for name in ("a", "b")}
     started(store, *tasks.values())
-    queries, done, torn, reads = rig.queries(), threading.Event(), [], []
+    queries, begun, done, torn, reads = rig.queries(), threading.Event(), threading.Event(), [], []
 
     def read() -> None:
         while not done.is_set():
             seq, _, found, _ = queries.snapshot("r1")
             reads.append(seq)
+            begun.set()
             if len({each.attempt_count for each in found}) != 1 or found[0].attempt_count != seq - 1:
                 torn.append((seq, found))
 
     threads = [threading.Thread(target=read) for _ in range(3)]
     for thread in threads:
         thread.start()
+    assert begun.wait(60)
     for number in range(100):
         tasks = {name: moved(each, TaskState.QUEUED, attempt_count=number + 1) for name, each in tasks.items()}
         store.commit(Changes(executions=tasks, events=[event()]), f"c{number}")

@@ -505,7 +505,7 @@ def test_pruning_takes_whole_runs_that_are_over_and_nothing_else(rig: Rig) -> No
         changes.new_attempts.append(attempt(one))
         changes.transitions.append(transition(one, TaskState.QUEUED))
         changes.verdicts[one.execution_id] = verdict(one.execution_id)
-        changes.new_letters.append(letter(f"l{n}", one))
+        changes.new_letters.append(letter(f"l{n}", one, status=LetterStatus.REQUEUED))
         changes.checkpoints.append(
             Checkpoint(run_id=name, task_id="a", map_index=None, value=n, at=T0, attempt_token="t")
         )
@@ -535,6 +535,44 @@ def test_pruning_takes_whole_runs_that_are_over_and_nothing_else(rig: Rig) -> No
     assert queries.verify_audit()[:2] == (8, None)
     assert queries.last_seq() == 8
     assert store.commit(Changes(events=[event(run_id="r0")]), "goes on") == 9
+
+
+def test_a_run_with_an_open_letter_is_kept_until_the_letter_is_closed(rig: Rig) -> None:
+    """DEP-06, DLQ-01: it is work somebody still owes, whatever its age and however many runs there are."""
+    store = rig.writer()
+    changes = Changes(versions=[version()])
+    kinds = [*LetterStatus, None]
+    for n, status in enumerate(kinds):
+        name, one = f"r{n}", task(f"e{n}", f"r{n}", task_id="a")
+        ended = {"state": RunState.FAILED, "triggered_at": at(n), "completed_at": at(n)}
+        changes.new_runs.append(run(name, **ended))
+        changes.new_executions.append(one)
+        if status is not None:
+            changes.new_letters.append(letter(f"l{n}", one, status=status, failed_at=at(n)))
+    store.commit(changes, "fill")
+    owed = {f"r{kinds.index(status)}" for status in (LetterStatus.NEW, LetterStatus.IN_PROGRESS)}
+    assert set(store.prune(before=at(100), keep_runs=1, limit=10)) == {f"r{n}" for n in range(5)} - owed
+    queries = rig.queries()
+    assert {each.run_id for each in queries.runs()[0]} == owed
+    assert {each.run_id for each in queries.letters()[0]} == owed
+    assert store.prune(before=at(100), keep_runs=1, limit=10) == []
+    closed = [replace(each, status=LetterStatus.DISCARDED) for each in queries.letters()[0]]
+    store.commit(Changes(letters={each.id: each for each in closed}), "close")
+    assert set(store.prune(before=at(100), keep_runs=1, limit=10)) == owed
+
+
+def test_open_letters_are_found_by_their_age_the_oldest_first(rig: Rig) -> None:
+    store = rig.writer()
+    started(store, *(task(f"e{n}") for n in range(5)))
+    new, claimed, closed = LetterStatus.NEW, LetterStatus.IN_PROGRESS, LetterStatus.REQUEUED
+    statuses = [new, claimed, closed, new, new]
+    letters = [
+        letter(f"l{n}", task(f"e{n}"), status=status, failed_at=at(10 - n)) for n, status in enumerate(statuses)
+    ]
+    store.commit(Changes(new_letters=letters), "1")
+    assert [each.id for each in store.open_letters(at(10), 9)] == ["l4", "l3", "l1"]
+    assert [each.id for each in store.open_letters(at(10), 2)] == ["l4", "l3"]
+    assert list(store.open_letters(at(6), 9)) == []
 
 
 def test_the_probe_writes_and_cleans_up(rig: Rig) -> None:

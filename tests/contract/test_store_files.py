@@ -36,6 +36,7 @@ from tests.contract.store_records import (
     failure,
     letter,
     moved,
+    patiently,
     started,
     task,
     transition,
@@ -184,7 +185,7 @@ def test_two_engines_starting_at_once_make_one_store(rig: Rig) -> None:
 
     def start() -> None:
         try:
-            stores.append(open_writer(rig.settings))
+            stores.append(patiently(lambda: open_writer(rig.settings)))
         except Exception as error:
             errors.append(error)
 

@@ -11,7 +11,7 @@ import pytest
 from engine.definitions.watch import Watch
 from tests.definitions.fakes import Workspace
 
-DEADLINE = 20
+DEADLINE = 60
 
 
 class Seen:

@@ -23,7 +23,8 @@ defaults:
   retry_policy: {max_attempts: 3, backoff_seconds: 60, exponential_backoff: true, max_delay_seconds: 300,
     max_total_seconds: null, jitter_type: decorrelated,
     retry_on_error_types: [NetworkError, TimeoutError, ResourceExhaustion, RateLimited]}
-retention: {days: 90, runs: 200000, logs_mb: 2048, log_mb_per_attempt: 256, staging_hours: 72, staging_mb: 20480}
+retention: {days: 90, runs: 200000, letters_days: 365, logs_mb: 2048, log_mb_per_attempt: 256,
+  staging_hours: 72, staging_mb: 20480}
 sandbox: kernel
 shared_group: null
 allow_network_fs: false

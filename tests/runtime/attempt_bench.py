@@ -20,7 +20,7 @@ from engine.model.workspace import Connection
 from engine.ports.executor import AttemptSpec, Finished, Report, Started, Vanished
 
 T = TypeVar("T")
-DEADLINE = 30.0
+DEADLINE = 60.0
 SECRET = "s3cr3t-canary-Zw7q"
 
 

@@ -23,6 +23,9 @@ from tests.runtime.crash_workspace import Made
 SOURCE = Path(__file__).resolve().parents[2]
 TAKEN_OVER_WITHIN = 30.0  # the promise is 15 s; twice that, because machines that run tests are busy
 DONE_WITHIN = 60.0  # patience, not a promise: machines that run tests are busy
+GONE_WITHIN = (
+    30.0  # the promise is 2 s for orphans and 10 s for an engine told to stop: a deadline, not a measurement
+)
 TOKEN = b"PENSTOCK_ATTEMPT_TOKEN="
 
 
@@ -96,10 +99,10 @@ class EngineProcess:
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(DONE_WITHIN)
 
-    def terminate(self, seconds: float = 10.0) -> int:
-        """As an operator would: within 10 s by promise."""
+    def terminate(self, seconds: float = GONE_WITHIN) -> int:
+        """As an operator would; its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
 
@@ -167,7 +170,7 @@ class Stage:
     def tokens(self) -> set[str]:
         return {one.token for run in self.runs() for one in self.workspace.queries.attempts(run.run_id)}
 
-    def no_orphans(self, seconds: float = 2.0) -> None:
+    def no_orphans(self, seconds: float = GONE_WITHIN) -> None:
         """No process of any attempt is left, nor a zygote of this workspace."""
         eventually(lambda: not self.left_over(), seconds, "no process is left")
 
@@ -183,7 +186,7 @@ class Stage:
                 engine.process.send_signal(signal.SIGCONT)
                 engine.kill()
         self.workspace.close()
-        eventually(lambda: not zygotes(self.root), 12.0, "the zygotes end")
+        eventually(lambda: not zygotes(self.root), DONE_WITHIN, "the zygotes end")
 
 
 @contextmanager

@@ -51,6 +51,12 @@ def work(ctx, seconds=0.01):
         time.sleep(seconds)
 
 
+def held(ctx):
+    with alone(ctx):
+        while not os.path.exists("go"):
+            time.sleep(0.01)
+
+
 def part(ctx, item):
     with alone(ctx, item):
         time.sleep(0.01)
@@ -156,6 +162,11 @@ EXPECTED: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "long": ("SUCCESS", {"long": "SUCCESS"}),
 }
 MIXTURE = ("linear", "diamond", "retrying", "failing", "steps", "mapped", "choosing", "sensing", "outer")
+
+
+def hold(root: Path, pipeline: str) -> None:
+    """Have the only task of this pipeline work until `go` is there, however long that takes on a busy machine."""
+    write(root, pipeline, f"execution: {{max_active_runs: 50}}\ntasks:\n{task(pipeline, 'held')}")
 
 
 @dataclass(frozen=True, slots=True)

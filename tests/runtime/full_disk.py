@@ -58,10 +58,10 @@ def without_room(root: Path, client: Client, engine: EngineProcess) -> dict[str,
         seen = len(effects(root))
         fill(root / ".penstock" / "ballast")  # what was given back meanwhile
         time.sleep(STILL)
-    before = psutil.Process(engine.pid).cpu_times()
+    before, began = psutil.Process(engine.pid).cpu_times(), time.monotonic()
     command = [sys.executable, "-m", "console", "-w", str(root), "health", "--json"]
     health = subprocess.run(command, capture_output=True, text=True, check=False)
-    after = psutil.Process(engine.pid).cpu_times()
+    after, waited = psutil.Process(engine.pid).cpu_times(), time.monotonic() - began
     refused = ""
     try:
         client.commands.send("run.cancel", {"run_id": "full"})
@@ -71,6 +71,7 @@ def without_room(root: Path, client: Client, engine: EngineProcess) -> dict[str,
         "done_when_full": seen,
         "health": health.stdout,
         "cpu_seconds": after.user + after.system - before.user - before.system,
+        "seconds": waited,
         "refused": refused,
         "lived": not engine.ended,
     }

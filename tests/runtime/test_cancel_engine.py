@@ -13,7 +13,16 @@ import pytest
 
 from engine.model.run import TaskState
 from tests.runtime.crash_checks import told
-from tests.runtime.crash_engine import DONE_WITHIN, SOURCE, EngineProcess, Stage, carriers, eventually, stage
+from tests.runtime.crash_engine import (
+    DONE_WITHIN,
+    GONE_WITHIN,
+    SOURCE,
+    EngineProcess,
+    Stage,
+    carriers,
+    eventually,
+    stage,
+)
 from tests.runtime.crash_workspace import SETTINGS, make, task, write
 
 # Leaves the session and the group, forks twice, ignores TERM, and closes what could tie it to its parent.
@@ -61,7 +70,7 @@ def one(tmp_path: Path) -> Iterator[Stage]:
     (made.root / "escape.py").write_text(ESCAPE)
     escaping = task("python").replace("tasks:work", "escape:escape")
     write(made.root, "escaping", f"tasks:\n{escaping}{SHELL}" + task("after", after="python"))
-    late = task("late", more=", timeout_seconds: 1, retry_policy: {max_attempts: 1}")
+    late = task("late", more=", timeout_seconds: 5, retry_policy: {max_attempts: 1}")
     write(made.root, "late", "tasks:\n" + late.replace("tasks:work", "escape:escape"))
     with stage(made) as each:
         yield each
@@ -105,8 +114,8 @@ def states(one: Stage, run_id: str) -> dict[str, TaskState]:
 
 
 def nothing_left(one: Stage, engine: EngineProcess, pids: list[int]) -> None:
-    eventually(lambda: not [pid for pid in pids if alive(pid)], 2.0, f"none of {pids} lives")
-    eventually(lambda: not carriers(one.tokens()), 2.0, "no process carries a token")
+    eventually(lambda: not [pid for pid in pids if alive(pid)], GONE_WITHIN, f"none of {pids} lives")
+    eventually(lambda: not carriers(one.tokens()), GONE_WITHIN, "no process carries a token")
     assert not engine.ended
 
 
@@ -130,7 +139,7 @@ def test_cancelling_a_task_leaves_no_process_of_it_and_harms_no_neighbour(one: S
     penstock(one, "cancel", run_id, "python")
     eventually(lambda: states(one, run_id)["python"] is TaskState.CANCELLED, DONE_WITHIN, "it is cancelled")
     assert states(one, run_id)["shell"] is TaskState.RUNNING
-    eventually(lambda: sum(map(alive, pids)) == 1, 2.0, "only the neighbour's process lives")
+    eventually(lambda: sum(map(alive, pids)) == 1, GONE_WITHIN, "only the neighbour's process lives")
     penstock(one, "cancel", run_id)
     one.wait_until_done(engine)
     nothing_left(one, engine, pids)

@@ -37,7 +37,8 @@ def one(tmp_path: Path) -> Iterator[Stage]:
     root = tmp_path / "ws"
     (root / "pipelines").mkdir(parents=True)
     (root / "penstock.yaml").write_text("version: 1\n")
-    breaker = "{failure_threshold: 2, success_threshold: 2, timeout_seconds: 1}"
+    # Long enough that a busy machine sees all of them wait before the first probe.
+    breaker = "{failure_threshold: 2, success_threshold: 2, timeout_seconds: 8}"
     (root / "connections.yaml").write_text(f"shop: {{type: http, breaker: {breaker}}}\n")
     (root / "calls.py").write_text(CALLS)
     (root / "pipelines" / "calls.yaml").write_text(PIPELINE)

@@ -46,7 +46,7 @@ def live_with_worse(one: Stage, seed: int, rounds: int) -> None:
         if engine.ended:
             ended += 1
             assert "made to fail" in engine.words
-            one.no_orphans(15.0)
+            one.no_orphans()
             engine = faulty(one, chance.randrange(10**6), before=0.08, after=0.10, worse=0.3)
     if not engine.ended:
         engine.kill()

@@ -54,7 +54,7 @@ def test_an_engine_whose_disk_is_full_waits_tells_and_goes_on(tmp_path: Path) ->
     assert found["lived"] and found["exit"] == 0, found["words"]
     assert "Traceback" not in found["words"]
     assert found["done_when_full"] < TASKS, "it filled up while there was something to do"
-    assert found["cpu_seconds"] < 0.5, "an engine that waits for room does not spin"
+    assert found["cpu_seconds"] < 0.4 + found["seconds"] / 10, "an engine that waits for room does not spin"
     assert '"unhealthy"' in found["health"] and "0 MB free" in found["health"]
     assert "full" in found["refused"], "a command that cannot be kept is refused, not lost"
     assert found["state"] == "SUCCESS"

@@ -76,6 +76,13 @@ class TestLines:
         assert texts(reader)[-1] == "d"
         assert "damaged" in texts(reader)[1]
 
+    @pytest.mark.parametrize("damaged", [b"\n", b'{"seq": 1, "te\n', b"\n\n[1]\n"])
+    def test_a_damaged_first_line_hides_no_other(self, reader: LogReader, tmp_path: Path, damaged: bytes) -> None:
+        """FAULTS 15: the disk was full when the log began."""
+        write(tmp_path, damaged, record(2, "b"), record(3, "c"))
+        assert texts(reader)[-2:] == ["b", "c"]
+        assert [line.text for line in reader.tail(LOG, 2)] == ["b", "c"]
+
     def test_grep_looks_for_text_not_patterns(self, reader: LogReader, tmp_path: Path) -> None:
         write(tmp_path, record(1, "Loaded 3 rows"), record(2, "[ERROR] .*"), record(3, "done"))
         assert texts(reader, grep="loaded") == ["Loaded 3 rows"]

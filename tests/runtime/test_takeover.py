@@ -31,7 +31,7 @@ from tests.runtime.crash_engine import (
     stage,
     zygotes,
 )
-from tests.runtime.crash_workspace import MIXTURE, SETTINGS, make, write
+from tests.runtime.crash_workspace import MIXTURE, SETTINGS, hold, make, write
 
 
 @pytest.fixture
@@ -84,6 +84,7 @@ def test_a_standby_takes_over_when_the_leader_is_killed(one: Stage) -> None:
 
 def test_a_run_whose_own_host_is_killed_is_carried_on_by_the_next_engine(one: Stage) -> None:
     """`penstock run` hosts an engine of its own while another stands by."""
+    hold(one.root, "long")
     alone = EngineProcess(one.root, command=("run", "long"))
     one.engines.append(alone)
     eventually(lambda: effects(one), DONE_WITHIN, "its task has begun")
@@ -92,6 +93,7 @@ def test_a_run_whose_own_host_is_killed_is_carried_on_by_the_next_engine(one: St
     second = one.engine().stands_by()
     alone.kill()
     second.leads()
+    (one.root / "go").touch()
     one.wait_until_done(second)
     assert second.terminate() == 0
     one.no_orphans()
@@ -129,7 +131,7 @@ def test_a_leader_that_stopped_past_its_lease_is_ended_and_replaced(one: Stage) 
     second = one.engine().stands_by()
     first.process.send_signal(signal.SIGSTOP)
     second.leads()
-    assert first.dies(5.0) == -signal.SIGKILL
+    assert first.dies() == -signal.SIGKILL
     one.wait_until_done(second)
     assert second.terminate() == 0
     one.no_orphans()
@@ -285,11 +287,12 @@ def test_a_stopped_engine_cancels_nothing_and_uses_up_no_attempt(tmp_path: Path)
     settings = SETTINGS.replace("max_attempts: 6", "max_attempts: 1")
     with stage(make(tmp_path / "ws", slots=0, settings=settings)) as one:
         write(one.root, "stubborn", STUBBORN)
+        hold(one.root, "long")
         first = one.engine().leads()
         long, stubborn = one.trigger("long", "stubborn")
         process_runs(one, long)
         eventually((one.root / "here").exists, DONE_WITHIN, "the stubborn one has begun")
-        assert first.terminate(10.0) == 0, first.words
+        assert first.terminate() == 0, first.words
         one.no_orphans()
         for run_id in (long, stubborn):
             (attempt,) = one.workspace.queries.attempts(run_id)
