@@ -1,8 +1,9 @@
 """Questions to the client, asked from the event loop and answered in a thread.
 
 Law: the event loop never waits for the store. Of one kind of question at most one is on its way; asked again
-meanwhile it is asked once more when the answer is there, after a rest as much longer as the answer was dear. An
-answer about something nobody looks at any more is dropped. A widget that is gone gets no answers.
+meanwhile it is asked once more when the answer is there, after a rest as much longer as the answer was dear, unless
+somebody waits for the rest of it. An answer about something nobody looks at any more is dropped. A widget that is
+gone gets no answers.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Questions:
         self._newest: dict[str, tuple[Hashable, Question[Any], Callable[[Any], None], Callable[[str], None]]] = {}
         self._going: set[str] = set()
         self._again: set[str] = set()
+        self._restless: set[str] = set()
 
     def ask(
         self,
@@ -54,13 +56,16 @@ class Questions:
         *,
         about: Hashable = None,
         fail: Callable[[str], None] | None = None,
+        restless: bool = False,
     ) -> None:
         """Have `question(client)` answered in a thread and `then(answer)` called in the event loop.
 
-        what   the kind: one of each is on its way at a time
-        about  what it is about: an answer about something else than what was asked last is dropped
-        fail   takes the sentence when it fails; else it is shown as a toast
+        what      the kind: one of each is on its way at a time
+        about     what it is about: an answer about something else than what was asked last is dropped
+        fail      takes the sentence when it fails; else it is shown as a toast
+        restless  asked again at once: it is a part of what somebody waits for
         """
+        (self._restless.add if restless else self._restless.discard)(what)
         self._newest[what] = (about, question, then, fail or self._complain)
         if what in self._going:
             self._again.add(what)
@@ -87,7 +92,7 @@ class Questions:
                         fail(trouble)
                 if what not in self._again:
                     return
-                if self._newest[what][0] == about:
+                if self._newest[what][0] == about and what not in self._restless:
                     await asyncio.sleep(min(_LONGEST_REST, _REST * (time.monotonic() - began)))
         finally:
             self._going.discard(what)

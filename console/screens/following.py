@@ -7,6 +7,7 @@ not want it, reads nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from console.logtail import Read, Tail
@@ -53,7 +54,8 @@ class Following:
             self._timer = None
         tail, into = self._tail, self.into
         if tail is not None and self._view.shown and self._wanted():
-            self._view.ask("read", lambda client: tail.more(client, into), self._answered, about=self._turn)
+            more = partial(tail.more, into=into)
+            self._view.ask("read", more, self._answered, about=self._turn, restless=into is not None)
 
     def _answered(self, read: Read) -> None:
         turn, self.ended = self._turn, read.ended

@@ -133,9 +133,10 @@ class View(Widget):
         *,
         about: Hashable = None,
         fail: Callable[[str], None] | None = None,
+        restless: bool = False,
     ) -> None:
         """Ask the client in a thread; see console.asking."""
-        self._questions.ask(what, question, then, about=about, fail=fail)
+        self._questions.ask(what, question, then, about=about, fail=fail, restless=restless)
 
     @property
     def quiet(self) -> bool:

@@ -8,7 +8,6 @@ parts beside it (`.gap`, `.old`, `.new`); sequence numbers say in which order th
 from __future__ import annotations
 
 import base64
-import json
 import os
 import re
 import shutil
@@ -21,6 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import msgspec
+
 from engine.model.errors import RequestError
 from engine.ports.logs import LogLine
 
@@ -32,6 +33,7 @@ _MOST_PLACES = 512
 # <task>.<sequence>.<attempt>.jsonl, with the map index in brackets behind the task
 _NAME = re.compile(r"(?P<task>[^.\[\]]+)(?:\[(?P<index>\d+)\])?\.\d+\.(?P<attempt>\d+)\.jsonl")
 _EPOCH = datetime.fromtimestamp(0, UTC)
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class LogFiles:
@@ -46,14 +48,15 @@ class LogFiles:
         """Lines with seq > after; with grep those that contain the text, whatever its case."""
         wanted = grep.casefold() if grep else None
         with ExitStack() as stack:
-            files = self._open(log, stack)
+            files, named = self._open(log, stack), _named(log)
             place = self._place(log, grep, after, files)
             for file in files[place.part :]:
+                inode = os.fstat(file.fileno()).st_ino
                 for record in _records(file):
-                    place.pass_line(record, file)
+                    place.pass_line(record, file, inode)
                     if place.seq <= after:
                         continue
-                    line = _line(record, log, place.seq)
+                    line = _line(record, named, place.seq)
                     if wanted is None or wanted in line.text.casefold():
                         place.given = line.seq
                         yield line
@@ -63,7 +66,7 @@ class LogFiles:
         """The last lines, oldest first; of a long log read from the end. `lines` after the last goes on there."""
         found: deque[LogLine] = deque()
         with ExitStack() as stack:
-            files = self._open(log, stack)
+            files, named = self._open(log, stack), _named(log)
             if sum(os.fstat(file.fileno()).st_size for file in files) <= _SHORT:
                 return list(deque(self.lines(log), maxlen=max(0, count)))
             for file in reversed(files):
@@ -71,7 +74,7 @@ class LogFiles:
                 for record in _last_records(file, count - len(found), end):
                     if not found and _seq(record):
                         self._remember(log, None, _Place.at(_seq(record), file, end))
-                    found.appendleft(_line(record, log, _seq(record)))
+                    found.appendleft(_line(record, named, _seq(record)))
                 if len(found) >= count:
                     break
         return list(found)
@@ -153,13 +156,13 @@ class _Place:
     def seq(self) -> int:
         return self.offset + self.raw
 
-    def pass_line(self, record: Any, file: BinaryIO) -> None:
+    def pass_line(self, record: Any, file: BinaryIO, inode: int) -> None:
         number = _seq(record) or self.raw + 1  # a damaged line counts as the next one
         if number <= self.raw:
             self.offset += self.raw  # the next poke of a sensor began to count anew in the same file
         self.raw = number
         self.byte = file.tell()
-        self.inode = os.fstat(file.fileno()).st_ino
+        self.inode = inode
 
 
 def _records(file: BinaryIO) -> Iterator[Any]:
@@ -221,10 +224,9 @@ def _last_records(file: BinaryIO, count: int, end: int) -> Iterator[Any]:
 def _decoded(raw: bytes) -> Any:
     """The record, or None for a line that is none (a crash tore it, and the next writer went on behind it)."""
     try:
-        record = json.loads(raw)
-    except (ValueError, RecursionError):
+        return _decode(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    return record if isinstance(record, dict) else None
 
 
 def _seq(record: Any) -> int:
@@ -232,19 +234,27 @@ def _seq(record: Any) -> int:
     return seq if isinstance(seq, int) else 0
 
 
-def _line(record: Any, log: str, seq: int) -> LogLine:
+def _named(log: str) -> tuple[str, int | None, int]:
+    """Task, map index and attempt, as the file's name says."""
+    found = _NAME.fullmatch(Path(log).name)
+    if found is None:
+        return "", None, 0
+    index = found.group("index")
+    return found.group("task"), int(index) if index else None, int(found.group("attempt"))
+
+
+def _line(record: Any, named: tuple[str, int | None, int], seq: int) -> LogLine:
     fields = record if isinstance(record, dict) else {}
-    identity = _NAME.fullmatch(Path(log).name)
-    index = identity.group("index") if identity else None
+    task_id, map_index, attempt = named
     return LogLine(
         seq=seq,
         at=instant(fields.get("at")) or _EPOCH,
         stream=str(fields.get("stream", "engine")),
         level=str(fields.get("level", "WARNING")),
         text=_text(fields),
-        task_id=identity.group("task") if identity else "",
-        map_index=int(index) if index else None,
-        attempt=int(identity.group("attempt")) if identity else 0,
+        task_id=task_id,
+        map_index=map_index,
+        attempt=attempt,
     )
 
 

@@ -16,6 +16,7 @@ from engine.client.logbook import Follower
 from engine.executors.logfile import AttemptLog, stamp
 from engine.model.errors import RequestError
 from engine.model.run import Attempt
+from engine.observe import logs
 from engine.observe.correlate import LogCorrelator, parse_log_entry
 from engine.observe.logs import LogFiles
 from engine.ports.logs import LogReader
@@ -171,8 +172,8 @@ class TestFollowing:
         with path.open("ab") as file:
             file.write(record(100, "line 100"))
         decoded: list[object] = []
-        real = json.loads
-        monkeypatch.setattr("engine.observe.logs.json.loads", lambda raw: decoded.append(raw) or real(raw))
+        real = logs._decode
+        monkeypatch.setattr("engine.observe.logs._decode", lambda raw: decoded.append(raw) or real(raw))
         assert texts(reader, after=last, grep=grep) == ["line 100"]
         assert len(decoded) == 2  # the first line, by which parts are put in order, and the new one
 
@@ -189,8 +190,8 @@ class TestFollowing:
         with path.open("ab") as file:
             file.write(record(100, "line 100")[-10:])
         decoded: list[object] = []
-        real = json.loads
-        monkeypatch.setattr("engine.observe.logs.json.loads", lambda raw: decoded.append(raw) or real(raw))
+        real = logs._decode
+        monkeypatch.setattr("engine.observe.logs._decode", lambda raw: decoded.append(raw) or real(raw))
         assert last.text == "line 99" and texts(reader, after=last.seq) == ["line 100"]
         assert len(decoded) == 2  # the first line, by which parts are put in order, and the new one
 
