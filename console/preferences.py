@@ -7,7 +7,6 @@ its own memory (splits, last values) to another file, so a hand-written one is n
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +41,8 @@ def read(environment: Mapping[str, str] | None = None) -> Preferences:
         return Preferences()
     except (OSError, UnicodeDecodeError) as error:
         return Preferences(complaint=f"{path} cannot be read ({error}); the defaults hold.")
+    import tomllib  # few have such a file, and all wait for the first paint
+
     try:
         return _chosen(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, TypeError) as error:

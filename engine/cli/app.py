@@ -98,12 +98,17 @@ def _invoke(given: list[str], session: Session) -> int:
         return end.exit_code
     except (BrokenPipeError, SystemExit):
         raise
-    except (Exception, KeyboardInterrupt) as error:  # the last resort is a sentence too
-        if os.environ.get("PENSTOCK_DEBUG"):
-            raise
-        return _complain(session, *_judged(error))
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last resort is a sentence too
+        return complain(error, session)
     finally:
         session.close()
+
+
+def complain(error: BaseException, session: Session | None = None) -> int:
+    """Tell of an error; the exit code it stands for. With PENSTOCK_DEBUG it is raised."""
+    if os.environ.get("PENSTOCK_DEBUG"):
+        raise error
+    return _complain(session or Session(), *_judged(error))
 
 
 def _judged(error: BaseException) -> tuple[int, str, Sequence[str]]:
