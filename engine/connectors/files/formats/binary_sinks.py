@@ -6,10 +6,13 @@ Law: rows are gathered to row groups of a size that readers like and memory bear
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
+from engine.connectors.files.behind import BEHIND
 from engine.connectors.files.formats.avro import library
 from engine.connectors.files.names import shown
 from engine.connectors.files.shapes import converted, travelling
@@ -18,7 +21,7 @@ from engine.model.dataset import DataKind
 from engine.model.errors import ConfigurationError
 
 GROUP_ROWS = 122_880
-GROUP_BYTES = 16 << 20
+GROUP_BYTES = 8 << 20
 
 
 def _codec(format: str, given: str | None, known: Mapping[str, str | None], usual: str) -> str | None:
@@ -42,6 +45,7 @@ class ParquetSink:
         self._writer = pq.ParquetWriter(pa.PythonFile(Unclosed(file), mode="w"), self._schema, compression=codec)
         self._held: list[pa.RecordBatch] = []
         self._rows = self._bytes = 0
+        self._encoded: Future[None] | None = None
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows."""
@@ -52,13 +56,21 @@ class ParquetSink:
             self._flush()
 
     def _flush(self) -> None:
+        self._settle()
         if self._held:
-            self._writer.write_table(pa.Table.from_batches(self._held, self._schema), row_group_size=self._rows)
+            rows = pa.Table.from_batches(self._held, self._schema)
+            self._encoded = BEHIND.do(partial(self._writer.write_table, rows, row_group_size=self._rows))
         self._held, self._rows, self._bytes = [], 0, 0
+
+    def _settle(self) -> None:
+        encoded, self._encoded = self._encoded, None
+        if encoded is not None:
+            encoded.result()
 
     def close(self) -> None:
         """Write what is held, and the footer."""
         self._flush()
+        self._settle()
         self._writer.close()
 
 
