@@ -1,4 +1,4 @@
-"""CSV into DuckDB through the load path, beside DuckDB's own reader: `python -m benchmarks.data_duckdb [ROWS]`.
+"""CSV into DuckDB by a `load` task, beside DuckDB's own reader: `python -m benchmarks.data_duckdb [ROWS]`.
 
 Prints one JSON line. Wanted: 0.84 million rows a second on two cores (twice dlt by its Arrow path), and a peak
 below 256 MB that does not grow with the rows. Each measurement is a process of its own.
@@ -15,9 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import pyarrow as pa
-
+from benchmarks.loads import load, preload
 from engine.executors.local import ARROW
+from engine.model.workspace import Connection
 
 ROWS = 2_000_000
 REPEATS = 3
@@ -39,25 +39,11 @@ def write(file: Path, rows: int) -> None:
             )
 
 
-def load(file: Path, target: Path) -> int:
-    """Through our connector, read by Arrow."""
-    from pyarrow import csv
-
-    from engine.connectors.databases.duckdb import connect
-    from engine.dataflow.streams import Batches
-    from engine.model.workspace import Connection
-    from engine.ports.destination import Order
-
-    types = {"amount": pa.decimal128(12, 2), "created": pa.timestamp("us")}
-    opened = csv.open_csv(
-        file,
-        read_options=csv.ReadOptions(block_size=1 << 20),
-        convert_options=csv.ConvertOptions(column_types=types),
-    )
-    connector = connect(Connection(id="bench", type="duckdb", config={"path": str(target)}), target.parent)
-    loaded = connector.load(Batches(opened.schema, opened), Order(token="bench", target="customers"))
-    connector.close()
-    return loaded.rows
+def ours(file: Path, target: Path) -> int:
+    """As the `load` task does it."""
+    source = {"connection": "files", "path": file.name, "types": {"amount": "decimal(12,2)"}}
+    order = {"source": source, "connection": "db", "target": "customers"}
+    return load(order, file.parent, Connection(id="db", type="duckdb", config={"path": str(target)}))
 
 
 def own(file: Path, target: Path) -> int:
@@ -72,7 +58,8 @@ def own(file: Path, target: Path) -> int:
 
 def measured(way: str, file: Path, target: Path) -> None:
     """In a child: what one load takes, as JSON."""
-    began, rows = time.perf_counter(), (load if way == "load" else own)(file, target)
+    preload()
+    began, rows = time.perf_counter(), (ours if way == "load" else own)(file, target)
     seconds, used = time.perf_counter() - began, os.times()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(json.dumps({"rows": rows, "seconds": seconds, "cpu": used.user + used.system, "peak_mb": peak}))
@@ -104,9 +91,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "customers.csv"
         write(file, rows)
-        ours, theirs = best("load", file), best("own", file)
-    ratio = round(ours["rows_per_second"] / theirs["rows_per_second"], 2)
-    figures = {"benchmark": "csv_to_duckdb", "rows": rows, "load": ours, "read_csv": theirs, "ratio": ratio}
+        load_path, theirs = best("load", file), best("own", file)
+    ratio = round(load_path["rows_per_second"] / theirs["rows_per_second"], 2)
+    figures = {"benchmark": "csv_to_duckdb", "rows": rows, "load": load_path, "read_csv": theirs, "ratio": ratio}
     print(json.dumps({**figures, "wanted_rows_per_second": 840_000, "wanted_peak_mb": 256}))
 
 

@@ -18,14 +18,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from engine.bootstrap.parts import HEAVY
+from benchmarks.loads import load, preload
 from engine.executors.local import ARROW
+from engine.model.workspace import Connection
 
 SERVER = os.environ.get("PENSTOCK_TEST_POSTGRES") or "postgresql://postgres@127.0.0.1:5432/postgres"
 ROUNDS = 2
@@ -152,35 +151,7 @@ def _adbc(source: Path, url: str) -> int:
 
 
 def _load(config: Mapping[str, Any], source: Path, url: str) -> int:
-    """The `load` task as an attempt runs it, without an engine around it."""
-    from engine.bootstrap.datasets import StagedDatasets
-    from engine.connectors.registry import Connectors
-    from engine.model.workspace import Connection
-    from engine.ports.executor import AttemptSpec
-    from engine.sdk.channel import Workplace
-    from engine.sdk.context import Context
-    from engine.sdk.testing import RememberingChannel
-    from engine.tasks.load import LoadTask
-
-    folder = source.parent
-    known = {
-        "files": Connection(id="files", type="file", config={"path": str(folder)}),
-        "db": Connection(id="db", type="postgresql", config={"url": url}),
-    }
-    token = f"bench-{time.time_ns()}"
-    spec = AttemptSpec(
-        token=token, epoch=1, run_id=token, pipeline_id="bench", task_id="load", map_index=None, execution_id="1",
-        attempt=1, type="load", config=config, context={"logical_date": datetime.now(UTC).isoformat()},
-    )  # fmt: skip
-    place = Workplace(root=folder, scratch=folder / "scratch", staging=folder / "staging")
-    ctx = Context(
-        spec, RememberingChannel(connections=known), place, variables=spec.context, config=config,
-        render=lambda value, _: value, environment={},
-        datasets=StagedDatasets(),
-    )  # fmt: skip
-    connectors = Connectors(folder)
-    outcome = LoadTask(connectors.source, connectors.destination).run(ctx)
-    return int({**outcome.outputs, **ctx.outputs()}["rows"])
+    return load(config, source.parent, Connection(id="db", type="postgresql", config={"url": url}))
 
 
 WAYS: Mapping[str, Callable[[Path, str], int]] = {
@@ -193,8 +164,7 @@ WAYS: Mapping[str, Callable[[Path, str], int]] = {
 
 
 def _run(way: str, source: Path, url: str) -> None:
-    for module in HEAVY:
-        import_module(module)
+    preload()
     begun = time.perf_counter()
     rows = WAYS[way](source, url)
     seconds = time.perf_counter() - begun
@@ -222,4 +192,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         _run(sys.argv[2], Path(sys.argv[3]), sys.argv[4])
     else:
-        sys.exit(main([int(each) for each in sys.argv[1:]] or [1]))
+        sys.exit(main([int(each) for each in sys.argv[1:]] or [1, 10]))
