@@ -22,6 +22,7 @@ from engine.connectors.files.formats.csv_blocks import BLOCK, blocks, first_reco
 from engine.connectors.files.formats.csv_kinds import kinds
 from engine.connectors.files.names import shown
 from engine.connectors.files.options import ReadOptions
+from engine.connectors.files.readahead import ReadAhead
 from engine.connectors.files.sniffing import delimiter_of
 from engine.connectors.files.source_file import SourceFile
 from engine.dataflow.kinds import kind_of
@@ -31,6 +32,7 @@ from engine.model.errors import DataQualityError
 SAMPLE = 1 << 20
 TRUE = ["true", "True", "TRUE", "1", "yes", "Yes", "YES", "on", "On", "ON", "y", "Y", "t", "T"]
 FALSE = ["false", "False", "FALSE", "0", "no", "No", "NO", "off", "Off", "OFF", "n", "N", "f", "F"]
+_LINE_ENDS = (b"", b"\r", b"\n")
 _AHEAD = 2  # blocks being converted while one is consumed
 _CELL = re.compile(r"In CSV column #(\d+): (?:Row #(\d+): )?(.*)", re.DOTALL)
 _SHAPE = re.compile(r"CSV parse error: (?:Row #(\d+): )?(Expected \d+ columns, got \d+)")
@@ -123,11 +125,11 @@ def read(file: SourceFile, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """The rows, in the columns and types of `schema`."""
     reader = _Reader(file, schema)
     with file.plain() as plain, ThreadPoolExecutor(_AHEAD, "csv") as pool:
+        cut = ReadAhead(blocks(plain, reader.text.quote, file.options.encoding, file.entry.name), depth=1)
         try:
-            yield from reader.batches(
-                blocks(plain, reader.text.quote, file.options.encoding, file.entry.name), pool
-            )
+            yield from reader.batches(cut, pool)
         finally:
+            cut.close()
             pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -152,7 +154,7 @@ class _Reader:
             if not self.names:
                 self.names, cut = self.text.names(block)
                 block = block[cut:]
-            if block.strip(b"\r\n") or len(self.names) == 1:
+            if block[:1] not in _LINE_ENDS or block.strip(b"\r\n") or len(self.names) == 1:
                 waiting.append(pool.submit(self._table, block))
             if len(waiting) > _AHEAD:
                 yield from self._finished(waiting.popleft())
