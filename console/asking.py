@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Hashable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from console.unstarted import unstarted
 from engine.model.errors import PenstockError
@@ -34,6 +34,14 @@ class _Host(Protocol):
     def run_worker(self, work: Any, *, exit_on_error: bool = True, group: str = "default") -> Worker[Any]: ...
 
 
+class _Asked(NamedTuple):
+    about: Hashable
+    question: Question[Any]
+    then: Callable[[Any], None]
+    fail: Callable[[str], None]
+    restless: bool
+
+
 class Questions:
     """The questions of one widget (or of the app)."""
 
@@ -43,10 +51,9 @@ class Questions:
         self._host = host
         self._client = client
         self._complain = complain
-        self._newest: dict[str, tuple[Hashable, Question[Any], Callable[[Any], None], Callable[[str], None]]] = {}
+        self._newest: dict[str, _Asked] = {}
         self._going: set[str] = set()
         self._again: set[str] = set()
-        self._restless: set[str] = set()
 
     def ask(
         self,
@@ -65,8 +72,7 @@ class Questions:
         fail      takes the sentence when it fails; else it is shown as a toast
         restless  asked again at once: it is a part of what somebody waits for
         """
-        (self._restless.add if restless else self._restless.discard)(what)
-        self._newest[what] = (about, question, then, fail or self._complain)
+        self._newest[what] = _Asked(about, question, then, fail or self._complain, restless)
         if what in self._going:
             self._again.add(what)
             return
@@ -82,17 +88,16 @@ class Questions:
         try:
             while True:
                 self._again.discard(what)
-                about, question, then, fail = self._newest[what]
-                began = time.monotonic()
-                answer, trouble = await self._tried(question)
-                if self._newest[what][0] == about:
+                asked, began = self._newest[what], time.monotonic()
+                answer, trouble = await self._tried(asked.question)
+                if self._newest[what].about == asked.about:
                     if trouble is None:
-                        then(answer)
+                        asked.then(answer)
                     else:
-                        fail(trouble)
+                        asked.fail(trouble)
                 if what not in self._again:
                     return
-                if self._newest[what][0] == about and what not in self._restless:
+                if self._newest[what].about == asked.about and not self._newest[what].restless:
                     await asyncio.sleep(min(_LONGEST_REST, _REST * (time.monotonic() - began)))
         finally:
             self._going.discard(what)

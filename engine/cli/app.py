@@ -108,7 +108,10 @@ def complain(error: BaseException, session: Session | None = None) -> int:
     """Tell of an error; the exit code it stands for. With PENSTOCK_DEBUG it is raised."""
     if os.environ.get("PENSTOCK_DEBUG"):
         raise error
-    return _complain(session or Session(), *_judged(error))
+    if session is None:  # it comes from elsewhere: nothing has been made ready for what it may say
+        _tolerate_odd_bytes()
+        session = Session()
+    return _complain(session, *_judged(error))
 
 
 def _judged(error: BaseException) -> tuple[int, str, Sequence[str]]:

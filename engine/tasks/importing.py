@@ -2,7 +2,8 @@
 
 Law: what an author sees is what `import` gives. The short way is taken only for a plain module whose bytecode is up
 to date and which stands in one of the first two folders of the path (the workspace and its udfs/, put there by the
-zygote); whatever else there may be (a package, an extension of the same name, a hook) is left to Python.
+zygote); whatever else there may be (a package, an extension of the same name, a module that Python carries in
+itself, a hook) is left to Python.
 
 Why at all: every attempt imports its author's module in a fresh process, and Python's own way through its finders,
 locks and caches writes on a hundred and twenty pages that the attempt must copy first, more than all the rest of a
@@ -11,6 +12,7 @@ small attempt together.
 
 from __future__ import annotations
 
+import _imp
 import importlib
 import marshal
 import os
@@ -38,13 +40,20 @@ _SHORT = _usual()  # in the zygote, before any author's code
 
 def import_module(name: str) -> ModuleType:
     """The module of that name. Raises what importing it raises."""
-    plain = _SHORT and "." not in name and name not in sys.modules and name not in sys.builtin_module_names
+    plain = _SHORT and "." not in name and name not in sys.modules and not _carried(name)
     return (_imported(name) if plain else None) or importlib.import_module(name)
+
+
+def _carried(name: str) -> bool:
+    """Whether Python, or setuptools in its stead, has a module of that name before any folder is looked into."""
+    return name in sys.builtin_module_names or _imp.is_frozen(name) or name == "distutils"
 
 
 def _imported(name: str) -> ModuleType | None:
     """The short way; None: it does not lead there."""
     for folder in sys.path[:2]:
+        if not folder.startswith("/"):
+            return None  # the current folder, in an interpreter that is no attempt
         stem = f"{folder}/{name}"
         for rival in _RIVALS:
             if os.access(stem + rival, os.F_OK):

@@ -132,6 +132,30 @@ def test_a_module_without_bytecode_or_with_a_dotted_name_is_pythons(folder: Fold
     assert not folder.short
 
 
+@pytest.mark.parametrize("name", ["__hello__", "distutils"])
+def test_a_module_that_comes_before_any_folder_does_so_here(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    file = folder.write(name, "ANSWER = 'ours'\n")
+    found: list[str] = []
+    monkeypatch.setattr(
+        importing.importlib, "import_module", lambda asked: found.append(asked) or ModuleType(asked)
+    )
+    assert importing.import_module(name).__name__ == name
+    assert found == [name] and not folder.short and file.exists()
+
+
+def test_a_path_that_begins_where_one_stands_is_not_looked_for_at_the_root(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = folder.name()
+    folder.write(name)
+    monkeypatch.chdir(folder.root)
+    monkeypatch.setattr(sys, "path", ["", *sys.path[2:]])
+    assert importing.import_module(name).ANSWER == 42 and not folder.short
+
+
 def test_a_module_that_fails_leaves_nothing_and_may_be_tried_again(folder: Folder) -> None:
     name = folder.name()
     folder.write(name, "import module_of_nobody\n")
