@@ -85,19 +85,25 @@ def _with_engine(
                 workspace.close()
 
 
+FANS = 7  # a machine that others share is now a third faster, now a third slower: the median tells what is usual
+
+
 def fan(width: int = 1000) -> dict[str, Any]:
-    """Tasks a second with two workers."""
+    """Tasks a second with two workers, in several runs one after the other."""
 
     def measure(workspace: Workspace) -> dict[str, Any]:
-        run_id, seconds = run_to_end(workspace, "fan")
-        assert workspace.client.queries.resolve_run(run_id).state.value == "SUCCESS"
-        rate = width / seconds
+        rates = []
+        for _ in range(FANS):
+            run_id, seconds = run_to_end(workspace, "fan")
+            assert workspace.client.queries.resolve_run(run_id).state.value == "SUCCESS"
+            rates.append(width / seconds)
+        rate = median(rates)
         forks = forks_per_second(width)  # what the machine gives this minute: the figure that can be compared
         return {
             "tasks": width,
-            "seconds": round(seconds, 3),
             "tasks_per_second": round(rate, 1),
             "at_least": 250,
+            "each_run": [round(each) for each in rates],
             "bare_forks_per_second": round(forks, 1),
             "ratio_to_bare_forks": round(rate / forks, 3),
             "fsync_ms_median": round(_fsync_ms(), 3),
