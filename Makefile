@@ -12,7 +12,7 @@ PYTEST ?= -n auto
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format screenshots bench bench-console bench-data soak emulators lock clean
+.PHONY: help setup run test check format screenshots bench bench-console bench-data soak emulators rivals lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,7 +46,7 @@ bench: $(READY) ## measure; one JSON line per benchmark
 bench-console: $(READY) ## measure the console on a terminal, 100,000 runs in the store (WORKSPACE=... takes one made before)
 	@$(BIN)/python -m benchmarks.console $(WORKSPACE)
 
-bench-data: $(READY) ## measure how data moves: files, databases, web services; one JSON line per figure (needs PostgreSQL)
+bench-data: $(READY) ## measure how data moves, beside dlt after `make rivals`; one JSON line per figure (needs PostgreSQL)
 	@for each in benchmarks/data*.py; do $(BIN)/python -m benchmarks.$$(basename $$each .py) || exit 1; done
 
 soak: $(READY) emulators ## what the crash and race tests do once, many times over
@@ -63,6 +63,16 @@ $(EMULATORS)/.ready: checks/emulators.txt $(READY)
 	@$(EMULATORS)/bin/python -m pip install --quiet --disable-pip-version-check -r checks/emulators.txt
 	@touch $@
 
+RIVALS := .venv-rivals
+
+rivals: $(RIVALS)/.ready ## what `make bench-data` measures beside Penstock (300 MB)
+
+$(RIVALS)/.ready: checks/rivals.txt $(READY)
+	@echo "Setting up $(RIVALS) (once)"
+	@rm -rf $(RIVALS) && $(BIN)/python -m venv $(RIVALS)
+	@$(RIVALS)/bin/python -m pip install --quiet --disable-pip-version-check -r checks/rivals.txt
+	@touch $@
+
 lock: $(BIN)/python ## resolve the dependencies anew into requirements.lock (UPGRADE=1 takes newer versions)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
@@ -72,7 +82,7 @@ lock: $(BIN)/python ## resolve the dependencies anew into requirements.lock (UPG
 		|| { echo "$(LOCK) names an address or a path (lines above): make it from plain package names"; exit 1; }
 
 clean: ## remove the virtual environment and caches
-	rm -rf $(VENV) .venv-emulators .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-emulators .venv-rivals .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # A virtual environment remembers where it stands and needs its Python: in a folder that was moved, or when the
 # system's Python is gone, it is made anew. Done while reading this file, before make looks at any date.

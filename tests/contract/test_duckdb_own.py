@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from engine.connectors.registry import Connectors
@@ -216,3 +217,34 @@ def test_memory_that_a_connection_sets_is_all_there_is(tmp_path: Path) -> None:
         wide = opened.scalar("SELECT current_setting('memory_limit')", {})
         assert wide == (said if config else "305.1 MiB")
         opened.close()
+
+
+def test_a_wide_table_has_memory_for_its_columns(tmp_path: Path) -> None:
+    """PRF: DuckDB holds a block or two of each column, and a wide row took more than the limit of a narrow one."""
+    opened = open_at(tmp_path / "wide.duckdb")
+    numbers = pc.cast(pc.multiply(pa.array(range(22_000)), 7919), pa.string())
+    names = [f"c{at}" for at in range(300)]
+    rows = pa.table([pc.binary_join_element_wise(numbers, name, "x") for name in names], names)
+    loaded = opened.load(Batches(rows.schema, rows.to_batches(max_chunksize=1000)), Order(token="1", target="t"))
+    assert loaded.rows == opened.scalar("SELECT count(DISTINCT c299) FROM t", {}) == 22_000
+    opened.close()
+
+
+def test_two_threads_write_where_rows_may_be_in_any_order(tmp_path: Path) -> None:
+    """PRF: every row is there once, and of two with one key the last still counts."""
+    opened = open_at(tmp_path / "any.duckdb", row_order="any")
+    plain = pa.schema([("id", pa.int64()), ("name", pa.string())])
+    assert opened.load(Batches(plain, batches(range(400_000))), Order(token="1", target="t")).rows == 400_000
+    assert opened.scalar("SELECT count(DISTINCT id) || ' of ' || count(*) FROM t", {}) == "400000 of 400000"
+    settings = "SELECT current_setting('threads') || ' ' || current_setting('preserve_insertion_order')"
+    assert opened.scalar(settings, {}) == "2 false"
+
+    twice = (range(60_000), range(60_000))
+    again = (each for part in twice for each in batches(part, turn=list))
+    numbered = [each.set_column(2, "turn", pa.array([n] * each.num_rows)) for n, each in enumerate(again)]
+    order = Order(token="2", target="keyed", mode=Mode.UPSERT, keys=["id"])
+    opened.load(Batches(numbered[0].schema, numbered), order)
+    assert opened.scalar("SELECT count(*) || ' ' || min(turn) FROM keyed", {}) == "60000 3"
+    opened.close()
+    with pytest.raises(ConfigurationError, match="`row_order` is kept or any"):
+        open_at(tmp_path / "any.duckdb", row_order="desc").scalar("SELECT 1", {})

@@ -106,9 +106,8 @@ class Loading:
         self.created = True
 
     def make_room(self) -> None:
-        """Memory for the target's indexes, if it has any."""
-        if self.catalog.indexed(self.name):
-            self.session.widen()
+        """Memory for the target's columns, and its indexes if it has any."""
+        self.session.widen(len(self.fields()), indexed=self.catalog.indexed(self.name))
 
     def fields(self) -> dict[str, pa.Field]:
         """The target's columns by name; the stream's where they are staged for a target that is not there yet."""

@@ -38,6 +38,7 @@ def stage(session: Session, stream: Stream, order: Order) -> Mapping[str, Any]:
             loading.link.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(table.schema)}")
             loading.link.execute(f"DROP TABLE IF EXISTS {table.sql}")
             _sweep(loading)
+            loading.make_room()
             rows, columns = loading.stage_rows(stream, table, "CREATE TABLE")
             _date(loading, table)
             loading.link.commit()

@@ -1,9 +1,9 @@
 """DuckDB files: opened within bounds, and what goes wrong with them said kindly.
 
-Law: memory is limited and what does not fit goes to a temporary folder, but for indexes, which DuckDB holds whole:
-who writes to a table that has one asks for more (`widen`). No extension is ever downloaded, and no variable of this
-program can be named in a query. A look opens the file read-only, so that many may look at once. A message repeats
-no value of a row or a query.
+Law: memory is limited and what does not fit goes to a temporary folder, but for indexes, which DuckDB holds whole,
+and a block or two of each column that is written: who writes to a table that needs more asks for it (`widen`). No
+extension is ever downloaded, and no variable of this program can be named in a query. A look opens the file
+read-only, so that many may look at once. A message repeats no value of a row or a query.
 """
 
 from __future__ import annotations
@@ -31,9 +31,14 @@ from engine.model.errors import (
 )
 from engine.model.workspace import Connection
 
-MEMORY_MB = 96  # wide rows need it; with Arrow and the interpreter an attempt stays below 256 MB
-WIDE_MB = 320  # an index of some ten million keys
-THREADS = 1  # rows come from one Python thread; a second one of DuckDB's takes memory and makes loads slower
+MEMORY_MB = 96  # with Arrow and the interpreter an attempt stays below 256 MB
+INDEX_MB = 320  # an index of some ten million keys
+COLUMN_MB = (
+    1  # for each column of the rows being written; half of it was enough for 100, 300 and 800 columns of text
+)
+THREADS = 1  # rows come from one Python thread; a second one that keeps their order makes loads slower
+# Where the order of rows may be any, two threads write, each to row groups of its own.
+UNORDERED_THREADS, UNORDERED_MB = 2, 80
 
 # How a message begins: errors that come out of a stream have no class of their own.
 _BEGINNINGS: tuple[tuple[str, type[TaskFailure]], ...] = (
@@ -60,6 +65,7 @@ _VALUE = re.compile(r"""'[^']*'|"[^"]*"|(?<=[Vv]alue )\S+|(?<=Input: ).*""", re.
 _NAMED = re.compile(
     r"""(?:named?|column|table|view|type|function|schema|file|bindings:(?: ?"[^"]*",)*) ?$""", re.IGNORECASE
 )
+_NO_ROOM = re.compile(r"(?:allocate|pin) (?:a )?block of size")
 _PID = re.compile(r"\(PID (\d+)\)")
 
 
@@ -102,10 +108,12 @@ class Session:
         """Whether the file exists: a destination that is not there has no tables and no ledger."""
         return self.path.is_file()
 
-    def widen(self) -> None:
-        """More memory from here on, for an index; nothing where the connection says how much there is."""
-        if "memory_mb" not in self._config:
-            self.writing().execute(f"SET memory_limit = '{WIDE_MB}MB'")
+    def widen(self, columns: int, *, indexed: bool) -> None:
+        """More memory from here on, for a wide table or an index; nothing where the connection says how much
+        there is."""
+        wanted = max(INDEX_MB if indexed else 0, columns * COLUMN_MB)
+        if "memory_mb" not in self._config and wanted > MEMORY_MB:
+            self.writing().execute(f"SET memory_limit = '{wanted}MB'")
 
     def close(self) -> None:
         """Close the file; DuckDB removes what it has spilled."""
@@ -138,9 +146,12 @@ class Session:
     def _settings(self) -> dict[str, str | bool | int | float | list[str]]:
         # The same for every connector of this process: one that differs could not share the open file.
         spill = Path(tempfile.gettempdir()) / f"penstock-duckdb-{os.getpid()}"
+        kept = _order_kept(self.id, self._config)
+        memory, threads = (MEMORY_MB, THREADS) if kept else (UNORDERED_MB, UNORDERED_THREADS)
         return {
-            "memory_limit": f"{_number(self.id, self._config, 'memory_mb', MEMORY_MB)}MB",
-            "threads": str(_number(self.id, self._config, "threads", THREADS)),
+            "memory_limit": f"{_number(self.id, self._config, 'memory_mb', memory)}MB",
+            "threads": str(_number(self.id, self._config, "threads", threads)),
+            "preserve_insertion_order": kept,
             "temp_directory": str(spill),
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
@@ -182,6 +193,13 @@ def _path(connection: Connection, root: Path) -> Path:
     return (root / Path(str(given)).expanduser()).resolve()
 
 
+def _order_kept(name: str, config: Mapping[str, Any]) -> bool:
+    given = config.get("row_order", "kept")
+    if given not in ("kept", "any"):
+        raise ConfigurationError(f"Connection '{name}': `row_order` is kept or any.")
+    return bool(given == "kept")
+
+
 def _number(name: str, config: Mapping[str, Any], key: str, default: int) -> int:
     given = config.get(key, default)
     if isinstance(given, bool) or not isinstance(given, int) or given < 1:
@@ -201,7 +219,8 @@ def failure(error: Exception, name: str, path: Path, what: str = "") -> TaskFail
             "`extract` of its own."
         )
     kind = _kind(error, words)
-    hint = " Raise `memory_mb` on the connection." if words.startswith("Out of Memory") else ""
+    full = words.startswith("Out of Memory") or _NO_ROOM.search(words)
+    hint = " Raise `memory_mb` on the connection." if full else ""
     return kind(f"{place}: {without_values(words)}{hint}")
 
 
