@@ -147,6 +147,7 @@ def _workspace(root: Path) -> Workspace:
     clock: Any = StillClock()
     workspace.clock = clock
     written = write_history(workspace, Wanted(until=MORNING))
+    workspace.mailbox.acquire(_LEASE, NOW, holder_gone=True)  # for who asks the state, as the health checks do
     print(f"{written.runs} runs up to {MORNING:%Y-%m-%d %H:%M} UTC")
     return workspace
 
