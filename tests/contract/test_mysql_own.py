@@ -120,6 +120,27 @@ def test_a_second_unique_key_overwrites_no_other_row(rig: LoadRig) -> None:
     assert rig.table() == [(1, "a"), (2, "c"), (3, "b")]
 
 
+def test_rows_find_theirs_by_a_key_that_nothing_indexes(rig: LoadRig) -> None:
+    """DST-04: by texts longer than an index takes, alike at their beginning; each row of the target with that key."""
+    same = "x" * 150
+    rig.rows("CREATE TABLE t (a LONGTEXT, b VARCHAR(200), v VARCHAR(9)) COLLATE utf8mb4_bin")
+    rig.rows(f"INSERT INTO t VALUES ('{same}1', 'k', 'old'), ('{same}1', 'k', 'old'), ('{same}2', 'k', 'old')")
+
+    def given(*found: tuple[str, str, bool]) -> Batches:
+        columns = {name: [one[at] for one in found] for at, name in ((0, "a"), (1, "v"), (2, "gone"))}
+        batch = pa.RecordBatch.from_pydict({**columns, "b": ["k"] * len(found)})
+        return Batches(batch.schema, [batch])
+
+    changed = given((same + "1", "first", False), (same + "3", "new", False), (same + "1", "last", False))
+    keyed = {"keys": ("a", "b"), "delete_when": "gone"}
+    assert rig.connector().load(changed, order("1", Mode.MERGE, **keyed)).rows == 3
+    look = "SELECT right(a, 1), v FROM t ORDER BY a, v"
+    assert rig.rows(look) == [("1", "last"), ("1", "last"), ("2", "old"), ("3", "new")]
+
+    rig.connector().load(given((same + "1", "", True), (same + "4", "", True)), order("2", Mode.MERGE, **keyed))
+    assert rig.rows(look) == [("2", "old"), ("3", "new")]
+
+
 class TestWithoutLoadData:
     """A server that does not allow LOAD DATA LOCAL takes INSERT of many rows."""
 

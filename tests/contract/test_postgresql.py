@@ -412,6 +412,16 @@ class TestNetworks:
         assert rig.table("u") == rig.table("t")
 
 
+def test_a_table_that_was_never_analysed_is_before_rows_are_looked_up_in_it(rig: LoadRig) -> None:
+    """PRF: the server took a table of 300 columns for one of a single row, and an upsert of minutes came of it."""
+    wide = pa.RecordBatch.from_pydict({"id": list(range(50)), **{f"c{at}": ["x"] * 50 for at in range(300)}})
+    rig.connector().load(Batches(wide.schema, [wide]), order("1"))
+    known = "SELECT reltuples::int FROM pg_class WHERE oid = 't'::regclass"
+    assert rig.rows(known) != [(50,)]
+    rig.connector().load(Batches(wide.schema, [wide]), order("2", Mode.UPSERT))
+    assert rig.rows(known) == [(50,)] == rig.rows("SELECT count(*) FROM t")
+
+
 def test_dates_before_christ_and_other_small_print() -> None:
     """The bounds that ADBC's numbers are held against are the years 1 to 9999."""
     from engine.connectors.databases import pg_copy

@@ -215,7 +215,8 @@ class Loading:
         defined = [f"{quoted(name)} {types[name]}" for name in columns] + [f"{quoted(NUMBER)} BIGINT"]
         self.site.run(f"{create} {stage.sql} ({', '.join(defined)})")
         rows = self._write(stage, columns, stream, numbered=True)
-        self.site.settled(stage)
+        if self.order.mode in KEYED:
+            self.site.settled(stage, self.spelled(self.order.keys, stream.schema))
         return rows, list(spelled.values())
 
     def _definitions(self, columns: Sequence[str], schema: pa.Schema) -> Mapping[str, str]:
@@ -257,6 +258,7 @@ class Loading:
                 "nothing was loaded."
             )
         self.site.lock(self.name)
+        self.site.settled(self.name, self.spelled(self.order.keys))
         for statement in putting.statements():
             self.site.run(statement)
 

@@ -176,6 +176,7 @@ class Loading:
             stage = self.name.beside(_STAGED)
             rows, merge = self.staged(stream, stage, temporary=True)
             merge.settle()
+            merge.ready()
             return self.committed(lambda: self.merged(merge, rows))
 
     def merged(self, merge: Merge, rows: int) -> int:

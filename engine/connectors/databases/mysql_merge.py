@@ -1,7 +1,8 @@
 """Upsert and merge for MySQL, which has no MERGE.
 
 Law: ON DUPLICATE KEY UPDATE is used where the keys are the target's only unique key: with another one it would
-overwrite a row that was not meant. Elsewhere the same is done by UPDATE and INSERT in the same transaction.
+overwrite a row that was not meant. Elsewhere the same is done by UPDATE and INSERT in the same transaction. A target
+without an index on its keys is gone through once a statement, not once a row.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from engine.connectors.databases.merging import NUMBER
 from engine.connectors.databases.mysql_catalog import Catalog, Name, quoted
 
 _LAST = "_penstock_last"
+_THERE = "_penstock_there"
+_PREFIX = 100  # characters of a text that are indexed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,26 @@ class Merge:
             f"WHERE l.{number} IS NULL"
         )
         self.catalog.run(f"DROP TEMPORARY TABLE {last}")
+        if self._unindexed():
+            self.catalog.run(f"ALTER TABLE {self.stage.sql} ADD INDEX ({', '.join(self._indexed_parts())})")
+
+    def ready(self) -> None:
+        """Right before the transaction: a place for what is found out in it."""
+        if self._unindexed():
+            self.catalog.run(f"DROP TEMPORARY TABLE IF EXISTS {self._there}")
+            self.catalog.run(f"CREATE TEMPORARY TABLE {self._there} ({quoted(NUMBER)} BIGINT PRIMARY KEY)")
+
+    @property
+    def _there(self) -> str:
+        return self.stage.beside(_THERE).sql
+
+    def _unindexed(self) -> bool:
+        """Whether a row of the target can only be found by going through all of them."""
+        return not {each.lower() for each in self.keys} & {each.lower() for each in self.catalog.indexed(self.target)}
+
+    def _indexed_parts(self) -> list[str]:
+        types = {row[0]: str(row[1]) for row in self.catalog.rows(f"SHOW COLUMNS FROM {self.stage.sql}")}
+        return [f"{quoted(each)}{_prefix(types[each])}" for each in self.keys[:7]]
 
     def without_key(self) -> int:
         """How many rows have a null in their key."""
@@ -63,9 +86,19 @@ class Merge:
             self.catalog.run(f"{self._insert()}{self._alive()} ORDER BY s.{quoted(NUMBER)} {self._on_duplicate()}")
             return
         self._update()
-        lacking = f"NOT EXISTS (SELECT 1 FROM {self.target.sql} AS t WHERE {self.matching})"
         joined = " AND " if self.delete_when else " WHERE "
-        self.catalog.run(f"{self._insert()}{self._alive()}{joined}{lacking} ORDER BY s.{quoted(NUMBER)}")
+        self.catalog.run(f"{self._insert()}{self._alive()}{joined}{self._lacking()} ORDER BY s.{quoted(NUMBER)}")
+
+    def _lacking(self) -> str:
+        """That the target has no such row."""
+        if not self._unindexed():
+            return f"NOT EXISTS (SELECT 1 FROM {self.target.sql} AS t WHERE {self.matching})"
+        number = quoted(NUMBER)
+        self.catalog.run(
+            f"INSERT INTO {self._there} SELECT DISTINCT s.{number} FROM {self.target.sql} AS t "
+            f"JOIN {self.stage.sql} AS s ON {self.matching}"
+        )
+        return f"NOT EXISTS (SELECT 1 FROM {self._there} AS l WHERE l.{number} = s.{number})"
 
     def _only_key(self) -> bool:
         unique = self.catalog.unique(self.target)
@@ -91,3 +124,12 @@ class Merge:
             self.catalog.run(
                 f"UPDATE {self.target.sql} AS t JOIN {self.stage.sql} AS s ON {self.matching} SET {sets}{alive}"
             )
+
+
+def _prefix(given: str) -> str:
+    """How much of a column of this type is indexed: all of it where nothing is said."""
+    kind, _, length = given.partition("(")
+    if kind.endswith(("text", "blob")):
+        return f"({_PREFIX})"
+    long = kind.endswith(("char", "binary")) and int(length.split(")")[0] or 1) > _PREFIX
+    return f"({_PREFIX})" if long else ""

@@ -80,6 +80,8 @@ def publish(loading: Loading, staged: Mapping[str, Any]) -> Loaded:
         loading.make(pa.schema([each.field for each in columns_there if each.name != NUMBER]))
         catalog.run(f"DROP TABLE IF EXISTS {kept.sql}")
         catalog.run(f"CREATE TABLE {kept.sql} SELECT * FROM {into} LIMIT 0")
+        if mode in _KEYED:
+            loading.merging(table, columns).ready()
         return loading.committed(work)
 
 

@@ -90,8 +90,8 @@ class Site(Protocol):
     def write(self, into: Name, columns: Sequence[str], batches: Iterable[pa.RecordBatch], where: str) -> int:
         """Put rows into a table, in their order: how many."""
 
-    def settled(self, table: Name) -> None:
-        """A table has been filled and will be asked."""
+    def settled(self, table: Name, keys: Sequence[str]) -> None:
+        """A table will be asked by these columns; it may have been filled just now."""
 
     def uri(self, table: Name) -> str:
         """Where a table is."""

@@ -124,7 +124,7 @@ class SqliteSite:
             rows += batch.num_rows
         return rows
 
-    def settled(self, table: Name) -> None:
+    def settled(self, table: Name, keys: Sequence[str]) -> None:
         """SQLite indexes what it joins by itself."""
 
     def uri(self, table: Name) -> str:
