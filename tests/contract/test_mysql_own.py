@@ -121,7 +121,7 @@ def test_a_second_unique_key_overwrites_no_other_row(rig: LoadRig) -> None:
 
 
 def test_rows_find_theirs_by_a_key_that_nothing_indexes(rig: LoadRig) -> None:
-    """DST-04: by texts longer than an index takes, alike at their beginning; each row of the target with that key."""
+    """DST-04: by texts longer than an index takes, alike at their beginning; all rows with that key."""
     same = "x" * 150
     rig.rows("CREATE TABLE t (a LONGTEXT, b VARCHAR(200), v VARCHAR(9)) COLLATE utf8mb4_bin")
     rig.rows(f"INSERT INTO t VALUES ('{same}1', 'k', 'old'), ('{same}1', 'k', 'old'), ('{same}2', 'k', 'old')")

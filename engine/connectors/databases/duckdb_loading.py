@@ -107,7 +107,9 @@ class Loading:
 
     def make_room(self) -> None:
         """Memory for the target's columns, and its indexes if it has any."""
-        self.session.widen(len(self.fields()), indexed=self.catalog.indexed(self.name))
+        keyed = self.order.mode in (Mode.UPSERT, Mode.MERGE)  # old and new rows at once
+        columns = len(self.fields()) * (2 if keyed else 1)
+        self.session.widen(columns, indexed=self.catalog.indexed(self.name))
 
     def fields(self) -> dict[str, pa.Field]:
         """The target's columns by name; the stream's where they are staged for a target that is not there yet."""

@@ -1,8 +1,8 @@
 """Upsert and merge for MySQL, which has no MERGE.
 
 Law: ON DUPLICATE KEY UPDATE is used where the keys are the target's only unique key: with another one it would
-overwrite a row that was not meant. Elsewhere the same is done by UPDATE and INSERT in the same transaction. A target
-without an index on its keys is gone through once a statement, not once a row.
+overwrite a row that was not meant. Elsewhere the same is done by UPDATE and INSERT in the same transaction. A
+target without an index on its keys is gone through once a statement, not once a row.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class Merge:
 
     def _unindexed(self) -> bool:
         """Whether a row of the target can only be found by going through all of them."""
-        return not {each.lower() for each in self.keys} & {each.lower() for each in self.catalog.indexed(self.target)}
+        indexed = {each.lower() for each in self.catalog.indexed(self.target)}
+        return not any(each.lower() in indexed for each in self.keys)
 
     def _indexed_parts(self) -> list[str]:
         types = {row[0]: str(row[1]) for row in self.catalog.rows(f"SHOW COLUMNS FROM {self.stage.sql}")}
