@@ -35,10 +35,11 @@ class Kill:
     batches: int = 0
 
 
-def kills(seed: int, count: int, more: tuple[str, ...] = ()) -> list[Kill]:
-    """So many ways to die; the same for the same seed. Half of them are right around the publishing."""
+def kills(seed: int, count: int, more: tuple[str, ...] = (), own: tuple[str, ...] = ()) -> list[Kill]:
+    """So many ways to die; the same for the same seed. Half of them are right around the publishing. `more`: places
+    that only replacing passes; `own`: places that every load into this system passes."""
     chance = random.Random(seed)
-    places = (*PLACES, *more)
+    places = (*PLACES, *more, *own)
     found = []
     for at in range(count):
         mode = Mode.REPLACE if more and at % 2 else chance.choice(list(Mode))
@@ -63,10 +64,11 @@ def prove(rig: LoadRig, kill: Kill) -> None:
     connector.load(stream_of(*BEFORE), order("before", scope="s", seal=seal(1)))
     connector.close()
 
-    code = _run(rig, kill, seal=2)
+    code = run(rig, kill, seal=2)
+    rig.settle()
     assert code == -signal.SIGKILL or (not kill.place and code == 0)  # from outside it may come too late
     published = _look(rig, kill)
-    again = _run(rig, None, seal=3, mode=kill.mode)
+    again = run(rig, None, seal=3, mode=kill.mode)
     assert again["already"] is published, "the ledger and the target disagree"
     assert again["seal"] == seal(2 if published else 3)()
     assert rig.table() == _after(kill.mode)
@@ -99,7 +101,7 @@ def _after(mode: Mode) -> list[tuple[Any, ...]]:
     return sorted((kept | loaded).items())
 
 
-def _run(rig: LoadRig, kill: Kill | None, *, seal: int, mode: Mode | None = None) -> Any:
+def run(rig: LoadRig, kill: Kill | None, *, seal: int, mode: Mode | None = None) -> Any:
     """Run the loading process: its exit code when it is to die, else what it reports."""
     asked = {
         "type": rig.connection.type,

@@ -20,6 +20,7 @@ from engine.ports.destination import Mode
 from tests.contract.load_rig import COLUMNS, FLAGGED, batch, order, seal
 
 BATCHES, SIZE = 20, 50
+FILE_BYTES = 10_000  # where rows go as files: several of them
 FIRST = 1_000  # the id of the first row that is loaded
 
 
@@ -48,6 +49,10 @@ def main() -> None:
     asked = json.loads(sys.argv[1])
     mode = Mode(asked["mode"])
     connection = Connection(id="base", type=asked["type"], config=asked["config"])
+    if connection.type == "snowflake":
+        from engine.connectors.databases import snowflake_loading
+
+        snowflake_loading.FILE_BYTES = FILE_BYTES
     connector: Any = Connectors(Path(asked["root"])).open(connection)
     loaded = connector.load(stream(mode), order("killed", mode, scope="s", seal=seal(asked["seal"])))
     print("done", json.dumps({"rows": loaded.rows, "already": loaded.already, "seal": loaded.seal}), flush=True)
