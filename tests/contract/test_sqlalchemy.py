@@ -1,4 +1,4 @@
-"""Any database by its SQLAlchemy URL: the same loads and reads on a SQLite file and on MySQL or MariaDB."""
+"""Any database by its SQLAlchemy URL: the same on a SQLite file, on MySQL or MariaDB, and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 
 from engine.dataflow.streams import Batches
 from engine.model.errors import ConfigurationError
@@ -20,13 +22,17 @@ from tests.contract.load_kill import SEED, Kill, kills, named, prove
 from tests.contract.load_rig import COLUMNS, FLAGGED, LoadRig, order, rows, seal
 from tests.contract.mysql_rig import HOST, PORT, database
 
+PLACES = ("load.ready", "load.committed")
 
-@pytest.fixture(params=["sqlite", "mysql"])
+
+@pytest.fixture(params=["sqlite", "mysql", "postgresql"])
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LoadRig]:
     if request.param == "sqlite":
         yield from _sqlite(tmp_path)
-    else:
+    elif request.param == "mysql":
         yield from _mysql(tmp_path)
+    else:
+        yield from _postgresql(tmp_path, request.getfixturevalue("postgres_url"))
 
 
 def _sqlite(folder: Path) -> Iterator[LoadRig]:
@@ -50,6 +56,18 @@ def _mysql(folder: Path) -> Iterator[LoadRig]:
 
         url = f"mysql+pymysql://root@{HOST}:{PORT}/{name}?charset=utf8mb4"
         found = LoadRig(connection=_connection(url), root=folder, rows=asked)
+        yield found
+        found.close()
+
+
+def _postgresql(folder: Path, url: str) -> Iterator[LoadRig]:
+    with psycopg.connect(url, autocommit=True) as link:
+
+        def asked(query: str) -> list[tuple[Any, ...]]:
+            cursor = link.execute(query.encode())
+            return cursor.fetchall() if cursor.description else []
+
+        found = LoadRig(connection=_connection(f"postgresql+psycopg{url[10:]}"), root=folder, rows=asked)
         yield found
         found.close()
 
@@ -103,10 +121,26 @@ def test_columns_are_added_on_every_dialect(rig: LoadRig) -> None:
     assert rig.table() == [(1, "one"), (2, None)]
 
 
-@pytest.mark.parametrize("kill", kills(SEED, 5), ids=named(SEED))
+@pytest.mark.parametrize("kill", kills(SEED, 5, own=PLACES), ids=named(SEED))
 def test_a_killed_load_is_as_if_it_had_not_been(rig: LoadRig, kill: Kill) -> None:
-    """INC-04, DST-06: kill -9, and the rows are there once and whole."""
+    """INC-04, DST-06: kill -9, and the rows are there once and whole; nothing is left beside the target."""
     prove(rig, kill)
+    assert _own(rig) == ["_penstock_loads"]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kill", kills(SEED + 1, 50, own=PLACES), ids=named(SEED + 1))
+def test_a_killed_load_fifty_times(rig: LoadRig, kill: Kill) -> None:
+    prove(rig, kill)
+    assert _own(rig) == ["_penstock_loads"]
+
+
+def _own(rig: LoadRig) -> list[str]:
+    """The tables beside the target that are ours."""
+    engine = sa.create_engine(rig.connection.config["url"])
+    names = sa.inspect(engine).get_table_names()
+    engine.dispose()
+    return sorted(each for each in names if each.startswith("_penstock_"))
 
 
 @pytest.mark.parametrize(
