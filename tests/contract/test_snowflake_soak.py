@@ -27,6 +27,8 @@ from tests.contract.load_process import rows as loaded
 from tests.contract.load_rig import LoadRig, order
 from tests.contract.load_rig import rows as stream_of
 from tests.contract.read_behaviour import ReadBehaviour
+from tests.contract.saga_kill import Cut, cuts
+from tests.contract.saga_kill import prove as prove_back
 from tests.contract.snowflake_rig import config, emulator, left
 
 PLACES = ("load.put", "load.copied", "load.staged", "load.committed")
@@ -128,6 +130,12 @@ class TestKill:
     def test_a_killed_load_is_as_if_it_had_not_been(self, rig: LoadRig, kill: Kill) -> None:
         """INC-04, DST-06: kill -9, and the rows are there once and whole; nothing is left beside the target."""
         prove(rig, kill)
+        assert _own(rig) == ["_penstock_loads"]
+
+    @pytest.mark.parametrize("cut", cuts(), ids=str)
+    def test_a_killed_step_of_several_is_done_by_the_next(self, rig: LoadRig, cut: Cut) -> None:
+        """TXN-03: staged, published, taken back."""
+        prove_back(rig, cut)
         assert _own(rig) == ["_penstock_loads"]
 
     @pytest.mark.parametrize("place", ["ledger.made", "load.put", "load.copied", "load.made", "load.written"])

@@ -65,7 +65,7 @@ class Loading:
 
     def ready(self, wire: sa.Connection, schema: pa.Schema) -> Loaded | None:
         """Ledger and target, made where they are missing; what an earlier attempt loaded, if it did."""
-        self._sweep(wire)
+        self.sweep(wire)
         ledger = self.ledger(wire)
         done = ledger.get(self.order.token)
         if done is not None:
@@ -93,12 +93,12 @@ class Loading:
             self._made = True
             self.target.create(wire, checkfirst=True)
 
-    def _sweep(self, wire: sa.Connection) -> None:
+    def sweep(self, wire: sa.Connection) -> None:
         """Drop what killed tries left beside the target."""
         schema, name = self.beside
         there = sa.inspect(wire).get_table_names(schema)
         for each in naming.left_behind(there, name, self.order.token, self._now):
-            sa.Table(each, sa.MetaData(), schema=schema).drop(wire, checkfirst=True)
+            self.link.drop(wire, each, schema)
         wire.commit()
 
     @property
@@ -158,13 +158,15 @@ class Loading:
             with self.link.failures(f"table '{self.order.target}'"):
                 yield
         except BaseException:
-            self._unmake()
+            if self._made:
+                self.unmake()
             if self._fed is not None:
                 raise self._fed from None
             raise
 
-    def _unmake(self) -> None:
-        if not self._made or self.target is None:
+    def unmake(self) -> None:
+        """Drop the target unless it has rows: of others, or of this load after all."""
+        if self.target is None:
             return
         try:
             with self.link.engine.begin() as wire:
@@ -202,20 +204,20 @@ class Loading:
         stage = self.staging(stream.schema)
         try:
             with self.link.engine.begin() as wire:
-                stage.drop(wire, checkfirst=True)
                 stage.create(wire)
             with self.link.engine.begin() as wire:
                 columns = [each.name for each in stage.columns if each.name != NUMBER]
                 rows = self.write(wire, stage, columns, stream)
             failpoint.hit("load.staged")
-            return self.committed(lambda wire: self.put_by_key(wire, stage, rows))
+            return self.committed(lambda wire: self._put_by_key(wire, stage, rows))
         finally:
-            self._drop(stage)
+            self.drop(stage)
 
-    def _drop(self, table: sa.Table) -> None:
+    def drop(self, table: sa.Table) -> None:
+        """Drop a table of ours."""
         try:
             with self.link.engine.begin() as wire:
-                table.drop(wire, checkfirst=True)
+                self.link.drop(wire, table.name, table.schema)
         except SQLAlchemyError:
             pass  # the next try of this load drops it
 
@@ -223,8 +225,8 @@ class Loading:
         """A table of this load beside the target."""
         return naming.of_load(kind, self.beside[1], self.order.token, self._now)
 
-    def staging(self, schema: pa.Schema) -> sa.Table:
-        """A table beside the target for a stream's rows, named after the token."""
+    def staging(self, schema: pa.Schema, name: str = "") -> sa.Table:
+        """A table beside the target for a stream's rows; named after the token, if not otherwise."""
         assert self.target is not None  # `plan` has found it
         named = self.order.delete_when
         spelled = dict(
@@ -240,17 +242,20 @@ class Loading:
             for each in schema.names
         ]
         return sa.Table(
-            self.named(naming.STAGE),
+            name or self.named(naming.STAGE),
             sa.MetaData(),
             *columns,
             sa.Column(NUMBER, sa.BigInteger, primary_key=True, autoincrement=False),
             schema=self.target.schema,
         )
 
-    def put_by_key(self, wire: sa.Connection, stage: sa.Table, rows: int) -> int:
-        """Staged rows into the target by key: the last of a key wins, flagged ones are deleted."""
-        target = self.target
-        assert target is not None  # `ready` has made it
+    def _put_by_key(self, wire: sa.Connection, stage: sa.Table, rows: int) -> int:
+        self.settle(wire, stage)
+        self.merge(wire, stage)
+        return rows
+
+    def settle(self, wire: sa.Connection, stage: sa.Table) -> None:
+        """Of staged rows with one key the last wins; a row without a key is refused."""
         keys = self.spelled(self.order.keys)
         nulls = (
             sa.select(sa.func.count()).select_from(stage).where(sa.or_(*[stage.c[key].is_(None) for key in keys]))
@@ -265,9 +270,12 @@ class Loading:
             sa.select(sa.func.max(stage.c[NUMBER]).label("n")).group_by(*[stage.c[key] for key in keys]).subquery()
         )
         wire.execute(sa.delete(stage).where(stage.c[NUMBER].not_in(sa.select(last.c.n))))
-        for statement in _puttings(target, stage, keys, self.order.delete_when):
+
+    def merge(self, wire: sa.Connection, stage: sa.Table) -> None:
+        """Settled rows into the target by key; flagged ones are deleted."""
+        assert self.target is not None  # `ready` has made it
+        for statement in _puttings(self.target, stage, self.spelled(self.order.keys), self.order.delete_when):
             wire.execute(statement)
-        return rows
 
 
 def _puttings(target: sa.Table, stage: sa.Table, keys: Sequence[str], flag: str | None) -> Iterator[Any]:

@@ -15,6 +15,7 @@ from engine.connectors.databases.snowflake_catalog import Name, quoted
 from engine.connectors.databases.snowflake_link import rows
 from engine.connectors.databases.snowflake_loading import KEYED, Loading
 from engine.model.errors import LogicError
+from engine.ports import failpoint
 from engine.ports.destination import Loaded, Mode
 from engine.ports.stream import Stream
 
@@ -44,6 +45,8 @@ def publish(loading: Loading, staged: Mapping[str, Any]) -> Loaded:
         loading.make()
         loading.run(f"CREATE TRANSIENT TABLE IF NOT EXISTS {loading.kept.sql} AS SELECT * FROM {into} LIMIT 0")
 
+        failpoint.hit("load.ready")
+
         def work() -> int:
             before = loading.merging(columns).touched() if loading.order.mode in KEYED else f"SELECT * FROM {into}"
             if loading.order.mode is not Mode.APPEND:
@@ -68,6 +71,7 @@ def undo(loading: Loading, staged: Mapping[str, Any]) -> None:
         try:
             if loading.ledger.remove(loading.order.token):
                 _take_back(loading, columns)
+            failpoint.hit("load.taken_back")
             loading.run("COMMIT")
         except BaseException:
             loading.roll_back()
