@@ -47,18 +47,28 @@ def _loaded(target: sa.FromClause, stage: sa.Table, columns: Sequence[str]) -> s
 
 
 def _same(one: Any, other: Any) -> sa.ColumnElement[bool]:
+    one, other = _comparable(one), _comparable(other)
     return sa.or_(one == other, sa.and_(one.is_(None), other.is_(None)))  # IS NOT DISTINCT FROM is not everywhere
+
+
+def _comparable(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """What tells equal values: of JSON its text, which has come through the same type on both sides."""
+    return sa.cast(column, sa.Text) if isinstance(column.type, sa.JSON) else column
 
 
 def _staying(
     target: sa.FromClause, stage: sa.Table, columns: Sequence[str], names: Sequence[str]
 ) -> sa.Select[Any]:
     """The target's rows without one for each staged row that is like it: others may have added equal ones."""
-    equal = [target.c[each] for each in columns]
+    equal = [_comparable(target.c[each]) for each in columns]
     nth = sa.func.row_number().over(partition_by=equal, order_by=equal).label(_NTH)
     rows = sa.select(*[target.c[each] for each in names], nth).subquery("r")
-    own = [stage.c[each] for each in columns]
-    times = sa.select(*own, sa.func.count().label(_TIMES)).group_by(*own).subquery("s")
+    own = [_comparable(stage.c[each]).label(each) for each in columns]
+    times = (
+        sa.select(*own, sa.func.count().label(_TIMES))
+        .group_by(*[_comparable(stage.c[each]) for each in columns])
+        .subquery("s")
+    )
     same = sa.and_(*[_same(rows.c[each], times.c[each]) for each in columns])
     wanted = sa.select(*[rows.c[each] for each in names]).select_from(rows.outerjoin(times, same))
     return wanted.where(rows.c[_NTH] > sa.func.coalesce(times.c[_TIMES], 0))
@@ -76,8 +86,14 @@ def take(wire: sa.Connection, loading: Loading, stage: sa.Table, kept: sa.Table,
         names = [each.name for each in writable(target)]
         wire.execute(sa.insert(kept).from_select(names, _staying(target, stage, columns, names)))
         wire.execute(sa.delete(target))
-    if mode is not Mode.APPEND or not _keyed(target, columns):
+    if writes_back(loading, columns):
         wire.execute(copied(target, kept))
+
+
+def writes_back(loading: Loading, columns: Sequence[str]) -> bool:
+    """Whether rows of the target are kept, to be written again when the load is taken back."""
+    assert loading.target is not None  # who calls has planned it
+    return loading.order.mode is not Mode.APPEND or not _keyed(loading.target, columns)
 
 
 def _keyed(target: sa.Table, columns: Sequence[str]) -> bool:
@@ -97,13 +113,17 @@ def refuse_what_cannot(loading: Loading, stage: sa.Table, columns: Sequence[str]
         wire.rollback()
         if wire.execute(sa.select(sa.literal(1)).select_from(stage).limit(1)).first() is not None:
             raise _refused(loading, "it has no transactions, or does not use them")
-    if loading.order.mode is Mode.APPEND and _keyed(target, columns):
-        written_back = False
-    else:
-        written_back = any(_given_by_it(each, kind) for each in writable(target))
-    if written_back:
-        raise _refused(loading, "the table has an identity column that nobody else may write")
+    if writes_back(loading, columns):
+        _refuse_what_cannot_be_kept(loading, target, kind)
     _try_on_no_rows(loading, stage, columns)
+
+
+def _refuse_what_cannot_be_kept(loading: Loading, target: sa.Table, kind: str) -> None:
+    for each in writable(target):
+        if _given_by_it(each, kind):
+            raise _refused(loading, "the table has an identity column that nobody else may write")
+        if isinstance(each.type, sa.types.NullType):
+            raise _refused(loading, f"SQLAlchemy does not know the type of its column '{each.name}'")
 
 
 def _given_by_it(column: sa.Column[Any], kind: str) -> bool:

@@ -81,7 +81,8 @@ def publish(link: Link, staged: Mapping[str, Any], order: Order) -> Loaded:
                 raise link.missing(order.target)  # it was there when the rows were staged
             table, kept = _tables(loading, staged)
             loading.make(wire)
-            kept.create(wire, checkfirst=True)
+            if back.writes_back(loading, staged["columns"]):
+                kept.create(wire, checkfirst=True)
             wire.commit()
         failpoint.hit("load.ready")
         return loading.committed(lambda wire: _put(wire, loading, table, kept, staged))
@@ -100,7 +101,9 @@ def _tables(loading: Loading, staged: Mapping[str, Any]) -> tuple[sa.Table, sa.T
 def _put(wire: sa.Connection, loading: Loading, table: sa.Table, kept: sa.Table, staged: Mapping[str, Any]) -> int:
     target, mode = loading.target, loading.order.mode
     assert target is not None  # `plan` has found it
-    wire.execute(sa.delete(kept))
+    columns = list(staged["columns"])
+    if back.writes_back(loading, columns):
+        wire.execute(sa.delete(kept))
     if mode in KEYED:
         touched = back.matching(target, table, loading.spelled(loading.order.keys))
         wire.execute(back.copied(kept, target, touched))
@@ -109,7 +112,6 @@ def _put(wire: sa.Connection, loading: Loading, table: sa.Table, kept: sa.Table,
     if mode is Mode.REPLACE:
         wire.execute(back.copied(kept, target))
         wire.execute(sa.delete(target))
-    columns = list(staged["columns"])
     rows = sa.select(*[table.c[each] for each in columns]).order_by(table.c[NUMBER])
     wire.execute(sa.insert(target).from_select(columns, rows))
     return int(staged["rows"])
