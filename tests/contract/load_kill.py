@@ -35,10 +35,11 @@ class Kill:
     batches: int = 0
 
 
-def kills(seed: int, count: int, more: tuple[str, ...] = ()) -> list[Kill]:
-    """So many ways to die; the same for the same seed. Half of them are right around the publishing."""
+def kills(seed: int, count: int, more: tuple[str, ...] = (), own: tuple[str, ...] = ()) -> list[Kill]:
+    """So many ways to die; the same for the same seed. Half of them are right around the publishing. `more`: places
+    that only replacing passes; `own`: places that every load into this system passes."""
     chance = random.Random(seed)
-    places = (*PLACES, *more)
+    places = (*PLACES, *more, *own)
     found = []
     for at in range(count):
         mode = Mode.REPLACE if more and at % 2 else chance.choice(list(Mode))
@@ -58,24 +59,29 @@ def named(seed: int) -> Callable[[Kill], str]:
 
 def prove(rig: LoadRig, kill: Kill) -> None:
     """Prepare, kill, look, load again, look."""
-    connector = rig.connector()
-    connector.create_target("t", COLUMNS, keys=("id",))
-    connector.load(stream_of(*BEFORE), order("before", scope="s", seal=seal(1)))
-    connector.close()
-
-    code = _run(rig, kill, seal=2)
+    prepare(rig)
+    code = run(rig, kill, seal=2)
+    rig.settle()
     assert code == -signal.SIGKILL or (not kill.place and code == 0)  # from outside it may come too late
     published = _look(rig, kill)
-    again = _run(rig, None, seal=3, mode=kill.mode)
+    again = run(rig, None, seal=3, mode=kill.mode)
     assert again["already"] is published, "the ledger and the target disagree"
     assert again["seal"] == seal(2 if published else 3)()
-    assert rig.table() == _after(kill.mode)
+    assert rig.table() == after(kill.mode)
 
     connector = rig.connector()
     assert connector.watermark("s", "t") == again["seal"]
     connector.load(stream_of((90, "later")), order("later"))  # a later load finds nothing in its way
     assert (90, "later") in rig.table()
     assert connector.discover() == ["t"]
+
+
+def prepare(rig: LoadRig) -> None:
+    """A table t with the rows of BEFORE."""
+    connector = rig.connector()
+    connector.create_target("t", COLUMNS, keys=("id",))
+    connector.load(stream_of(*BEFORE), order("before", scope="s", seal=seal(1)))
+    connector.close()
 
 
 def _look(rig: LoadRig, kill: Kill) -> bool:
@@ -87,19 +93,20 @@ def _look(rig: LoadRig, kill: Kill) -> bool:
         assert done is None and connector.watermark("s", "t") == seal(1)()
         connector.close()
         return False
-    assert found == _after(kill.mode)
+    assert found == after(kill.mode)
     assert done is not None and done.seal == connector.watermark("s", "t") == seal(2)()
     connector.close()
     return True
 
 
-def _after(mode: Mode) -> list[tuple[Any, ...]]:
+def after(mode: Mode) -> list[tuple[Any, ...]]:
+    """The table t once it is loaded."""
     loaded = {row[0]: row[1] for row in rows(mode)}
     kept = {} if mode is Mode.REPLACE else dict(BEFORE)
     return sorted((kept | loaded).items())
 
 
-def _run(rig: LoadRig, kill: Kill | None, *, seal: int, mode: Mode | None = None) -> Any:
+def run(rig: LoadRig, kill: Kill | None, *, seal: int, mode: Mode | None = None, **more: Any) -> Any:
     """Run the loading process: its exit code when it is to die, else what it reports."""
     asked = {
         "type": rig.connection.type,
@@ -107,6 +114,7 @@ def _run(rig: LoadRig, kill: Kill | None, *, seal: int, mode: Mode | None = None
         "root": str(rig.root),
         "mode": str(kill.mode if kill else mode),
         "seal": seal,
+        **more,
     }
     environment = {**os.environ, **({"PENSTOCK_FAILPOINT": kill.place} if kill and kill.place else {})}
     command = [sys.executable, "-m", "tests.contract.load_process", json.dumps(asked)]

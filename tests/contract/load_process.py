@@ -1,13 +1,14 @@
 """A process that loads and may be killed: python -m tests.contract.load_process '{"type": ..., "config": ...}'.
 
-It prints `batch` before each batch and `done` with the outcome; PENSTOCK_FAILPOINT makes it die by itself.
+It prints `batch` before each batch and `done` with the outcome; PENSTOCK_FAILPOINT makes it die by itself. With a
+`step` it stages, publishes or takes back instead, as one of several targets does.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ import pyarrow as pa
 from engine.connectors.registry import Connectors
 from engine.dataflow.streams import Batches
 from engine.model.workspace import Connection
-from engine.ports.destination import Mode
+from engine.ports.destination import Mode, Order
 from tests.contract.load_rig import COLUMNS, FLAGGED, batch, order, seal
 
 BATCHES, SIZE = 20, 50
+FILE_BYTES = 10_000  # where rows go as files: several of them
 FIRST = 1_000  # the id of the first row that is loaded
 
 
@@ -48,9 +50,25 @@ def main() -> None:
     asked = json.loads(sys.argv[1])
     mode = Mode(asked["mode"])
     connection = Connection(id="base", type=asked["type"], config=asked["config"])
+    if connection.type == "snowflake":
+        from engine.connectors.databases import snowflake_loading
+
+        snowflake_loading.FILE_BYTES = FILE_BYTES
     connector: Any = Connectors(Path(asked["root"])).open(connection)
-    loaded = connector.load(stream(mode), order("killed", mode, scope="s", seal=seal(asked["seal"])))
+    one = order("killed", mode, scope="s", seal=seal(asked["seal"]))
+    if "step" in asked:
+        take(connector, asked["step"], one, asked["staged"])
+        return
+    loaded = connector.load(stream(mode), one)
     print("done", json.dumps({"rows": loaded.rows, "already": loaded.already, "seal": loaded.seal}), flush=True)
+
+
+def take(connector: Any, step: str, one: Order, staged: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A step of one of several targets; what is staged."""
+    if step == "stage":
+        return dict(connector.stage(stream(one.mode), one))
+    getattr(connector, step)(staged, one)
+    return staged
 
 
 if __name__ == "__main__":

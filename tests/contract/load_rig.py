@@ -25,6 +25,7 @@ class LoadRig:
     connection: Connection
     root: Path
     rows: Callable[[str], list[tuple[Any, ...]]]  # of a query, past the connector
+    settle: Callable[[], None] = lambda: None  # make the server do at once what it does about a client that died
     opened: list[Any] = field(default_factory=list)
 
     def connector(self, **config: Any) -> Any:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,19 @@ from engine.connectors.databases.snowflake_link import settings
 from engine.dataflow.streams import Batches
 from engine.model.errors import ConfigurationError, DataQualityError, NetworkError
 from engine.model.workspace import Connection
+from engine.ports.destination import Mode
 from engine.ports.source import Selection
 from tests.contract.load_behaviour import HOSTILE, LoadBehaviour, everything
+from tests.contract.load_kill import SEED, Kill, kills, named, prove, run
+from tests.contract.load_process import rows as loaded
 from tests.contract.load_rig import LoadRig, order
+from tests.contract.load_rig import rows as stream_of
 from tests.contract.read_behaviour import ReadBehaviour
-from tests.contract.snowflake_rig import config, emulator
+from tests.contract.saga_kill import Cut, cuts
+from tests.contract.saga_kill import prove as prove_back
+from tests.contract.snowflake_rig import config, emulator, left
 
+PLACES = ("load.put", "load.copied", "load.staged", "load.committed")
 NAMES = re.compile(r"\b(id|name|t|made|log|narrow)\b")  # unquoted they would be in capitals
 pytestmark = pytest.mark.soak
 
@@ -50,7 +59,8 @@ def rig(port: int, tmp_path: Path) -> Iterator[LoadRig]:
         f"USE SCHEMA {name}.S1",
     ):
         rows(statement)
-    found = LoadRig(connection=connection, root=tmp_path, rows=rows)
+    settle = partial(left, port, str(link.rest.token))
+    found = LoadRig(connection=connection, root=tmp_path, rows=rows, settle=settle)
     yield found
     found.close()
     rows(f"DROP SCHEMA {name}.S1")
@@ -106,6 +116,59 @@ class TestReads(ReadBehaviour):
         opened.close()
         assert link.scalar('SELECT count(*) FROM "t" WHERE "name" = :a', {"a": "n1"}) == 1
         assert link.scalar('SELECT "id" FROM "t" WHERE "name" = :a', {"a": "' OR 1=1 --"}) is None
+
+
+class TestKill:
+    """FAULTS 1: kill -9 of a loading process at any point.
+
+    What the emulator cannot show: its temporary stages outlive their session, in the way of nothing; it does not
+    end the transaction of a client that is gone (the rig does, see snowflake_rig), and refuses a second one where
+    Snowflake lets it wait; and no statement of it is cut in the middle.
+    """
+
+    @pytest.mark.parametrize("kill", kills(SEED + 1, 60, own=PLACES), ids=named(SEED + 1))
+    def test_a_killed_load_is_as_if_it_had_not_been(self, rig: LoadRig, kill: Kill) -> None:
+        """INC-04, DST-06: kill -9, and the rows are there once and whole; nothing is left beside the target."""
+        prove(rig, kill)
+        assert _own(rig) == ["_penstock_loads"]
+
+    @pytest.mark.parametrize("cut", cuts(), ids=str)
+    def test_a_killed_step_of_several_is_done_by_the_next(self, rig: LoadRig, cut: Cut) -> None:
+        """TXN-03: staged, published, taken back."""
+        prove_back(rig, cut)
+        assert _own(rig) == ["_penstock_loads"]
+
+    @pytest.mark.parametrize("place", ["ledger.made", "load.put", "load.copied", "load.made", "load.written"])
+    def test_a_first_load_that_was_killed_is_done_by_the_next(self, rig: LoadRig, place: str) -> None:
+        """INC-04: a target that was made is left empty; loads still take turns on the ledger's first row."""
+        assert run(rig, Kill(Mode.APPEND, place), seal=2) == -signal.SIGKILL
+        rig.settle()
+        connector = rig.connector()
+        assert connector.ledger("killed", "t") is None and connector.watermark("s", "t") is None
+        assert "t" not in connector.discover() or rig.table() == []
+        connector.close()
+        for already in (False, True):
+            assert run(rig, None, seal=3, mode=Mode.APPEND)["already"] is already
+            assert rig.table() == sorted(loaded(Mode.APPEND))
+        assert rig.rows("SELECT count(*) FROM \"_penstock_loads\" WHERE token = ''") == [(1,)]
+        assert _own(rig) == ["_penstock_loads"]
+
+    def test_a_target_that_was_made_stays_where_others_have_written_to_it(self, rig: LoadRig) -> None:
+        """INC-04: a failed load drops the target it made, but nobody's rows."""
+
+        def breaking() -> Mapping[str, Any]:
+            rig.rows("INSERT INTO made (id, name) VALUES (7, 'of others')")
+            raise DataQualityError("no seal")
+
+        with pytest.raises(DataQualityError, match="no seal"):
+            rig.connector().load(stream_of((1, "a")), order("1", target="made", seal=breaking))
+        assert rig.table("made") == [(7, "of others")]
+
+
+def _own(rig: LoadRig) -> list[str]:
+    """The tables beside the target that are ours."""
+    query = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'S1' ORDER BY table_name"
+    return [str(name) for (name,) in rig.rows(query) if str(name).startswith("_penstock_")]
 
 
 class TestTheRest:

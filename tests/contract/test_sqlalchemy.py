@@ -1,61 +1,29 @@
-"""Any database by its SQLAlchemy URL: the same loads and reads on a SQLite file and on MySQL or MariaDB."""
+"""Any database by its SQLAlchemy URL: the same on a SQLite file, on MySQL or MariaDB, and on PostgreSQL."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from engine.dataflow.streams import Batches
 from engine.model.errors import ConfigurationError
-from engine.model.workspace import Connection
 from engine.ports.destination import Mode
 from engine.ports.source import Selection
 from tests.contract.load_kill import SEED, Kill, kills, named, prove
 from tests.contract.load_rig import COLUMNS, FLAGGED, LoadRig, order, rows, seal
-from tests.contract.mysql_rig import HOST, PORT, database
+from tests.contract.sqlalchemy_rig import KINDS, connection, own_tables, rig_of
+
+PLACES = ("load.ready", "load.committed")
 
 
-@pytest.fixture(params=["sqlite", "mysql"])
+@pytest.fixture(params=KINDS)
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LoadRig]:
-    if request.param == "sqlite":
-        yield from _sqlite(tmp_path)
-    else:
-        yield from _mysql(tmp_path)
-
-
-def _sqlite(folder: Path) -> Iterator[LoadRig]:
-    file = folder / "any.db"
-
-    def asked(query: str) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(file)) as link, link:
-            return link.execute(query).fetchall()
-
-    found = LoadRig(connection=_connection(f"sqlite:///{file}"), root=folder, rows=asked)
-    yield found
-    found.close()
-
-
-def _mysql(folder: Path) -> Iterator[LoadRig]:
-    with database() as (name, cursor):
-
-        def asked(query: str) -> list[tuple[Any, ...]]:
-            cursor.execute(query)
-            return list(cursor.fetchall())
-
-        url = f"mysql+pymysql://root@{HOST}:{PORT}/{name}?charset=utf8mb4"
-        found = LoadRig(connection=_connection(url), root=folder, rows=asked)
+    with rig_of(request.param, tmp_path, request) as found:
         yield found
-        found.close()
-
-
-def _connection(url: str) -> Connection:
-    return Connection(id="base", type="sqlalchemy", config={"url": url})
 
 
 def test_every_mode_on_every_dialect(rig: LoadRig) -> None:
@@ -103,10 +71,18 @@ def test_columns_are_added_on_every_dialect(rig: LoadRig) -> None:
     assert rig.table() == [(1, "one"), (2, None)]
 
 
-@pytest.mark.parametrize("kill", kills(SEED, 5), ids=named(SEED))
+@pytest.mark.parametrize("kill", kills(SEED, 5, own=PLACES), ids=named(SEED))
 def test_a_killed_load_is_as_if_it_had_not_been(rig: LoadRig, kill: Kill) -> None:
-    """INC-04, DST-06: kill -9, and the rows are there once and whole."""
+    """INC-04, DST-06: kill -9, and the rows are there once and whole; nothing is left beside the target."""
     prove(rig, kill)
+    assert own_tables(rig) == ["_penstock_loads"]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kill", kills(SEED + 1, 50, own=PLACES), ids=named(SEED + 1))
+def test_a_killed_load_fifty_times(rig: LoadRig, kill: Kill) -> None:
+    prove(rig, kill)
+    assert own_tables(rig) == ["_penstock_loads"]
 
 
 @pytest.mark.parametrize(
@@ -118,12 +94,7 @@ def test_a_killed_load_is_as_if_it_had_not_been(rig: LoadRig, kill: Kill) -> Non
     ],
 )
 def test_a_url_that_cannot_be_used_says_why(tmp_path: Path, url: str, told: str) -> None:
-    rig = LoadRig(connection=_connection(url), root=tmp_path, rows=lambda query: [])
+    rig = LoadRig(connection=connection(url), root=tmp_path, rows=lambda query: [])
     with pytest.raises(ConfigurationError, match=told) as caught:
         rig.connector()
     assert "canary" not in str(caught.value)
-
-
-def test_it_may_not_be_one_of_several_targets(rig: LoadRig) -> None:
-    with pytest.raises(ConfigurationError, match="cannot be taken back"):
-        rig.connector().stage(rows((1, "a")), order("1"))

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 KINDS = ("sqlite", "postgresql", "duckdb")
+ANY = "sqlalchemy"  # a SQLite file by its URL
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Target:
     @property
     def connection(self) -> Mapping[str, Any]:
         """As connections.yaml says it."""
+        if self.kind == ANY:
+            return {"type": self.kind, "url": f"sqlite:///{self.where}"}
         return {"type": self.kind, "url" if self.kind == "postgresql" else "path": str(self.where)}
 
     def ask(self, query: str) -> Sequence[tuple[Any, ...]]:
@@ -32,7 +35,7 @@ class Target:
         if self.kind == "duckdb":
             with duckdb.connect(str(self.where)) as link:
                 return link.execute(query).fetchall()
-        if self.kind == "sqlite":
+        if self.kind in ("sqlite", ANY):
             link = sqlite3.connect(self.where)
             try:
                 with link:
@@ -51,7 +54,7 @@ class Target:
 
     def tables(self, like: str = "%") -> list[str]:
         """Tables by name."""
-        if self.kind == "sqlite":
+        if self.kind in ("sqlite", ANY):
             found = self.ask(f"SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '{like}'")
         else:
             schema = "main" if self.kind == "duckdb" else "public"

@@ -11,7 +11,7 @@ import pytest
 
 from engine.model.errors import DataQualityError, TaskFailure
 from tests.dataflow.pages import Pages
-from tests.dataflow.targets import KINDS, Target, target
+from tests.dataflow.targets import ANY, KINDS, Target, target
 from tests.dataflow.work import Work
 
 STEPS = (
@@ -40,7 +40,7 @@ def pages(tmp_path: Path) -> Pages:
     return made
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=(*KINDS, ANY))
 def two(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Target, Target]:
     """Two databases with a table each that has rows already."""
     found = target(KINDS[0], tmp_path, request, "one"), target(request.param, tmp_path, request, "other")

@@ -99,6 +99,10 @@ class Link:
             raise self.missing(given)
         return found
 
+    def drop(self, wire: sa.Connection, name: str, schema: str | None) -> None:
+        """Drop a table of ours, by its name alone."""
+        sa.Table(name, sa.MetaData(), schema=schema).drop(wire, checkfirst=True)
+
     def missing(self, given: str) -> ConfigurationError:
         """There is no such table."""
         return no_table(self.id, given, self.tables())

@@ -2,12 +2,12 @@
 
 Law: rows and ledger row are one transaction. DDL may end one, so that all of it comes before: the ledger, a missing
 target, and the table beside it where rows are put in by key. A target that was made for a load that failed is
-dropped again.
+dropped again; what a killed load left beside it, by the next try, or by another load of the target a day later.
 """
 
 from __future__ import annotations
 
-import hashlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,12 +17,12 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 
+from engine.connectors.databases import naming
 from engine.connectors.databases.any_ledger import Ledger
 from engine.connectors.databases.any_link import Link
 from engine.connectors.databases.any_types import field_for, type_for, values_of
 from engine.connectors.databases.fitting import fitted, names_in
 from engine.connectors.databases.merging import NUMBER
-from engine.connectors.databases.naming import STAGE
 from engine.model.errors import ConfigurationError, DataQualityError
 from engine.ports import failpoint
 from engine.ports.destination import Loaded, Mode, Order
@@ -41,6 +41,7 @@ class Loading:
         self.found = link.find(order.target)
         self.uri = f"{link.address}/{self.found.fullname if self.found is not None else order.target}"
         self.target: sa.Table | None = self.found
+        self._made, self._now = False, time.time()
         self._fed: BaseException | None = None
 
     def load(self, stream: Stream) -> Loaded:
@@ -64,26 +65,52 @@ class Loading:
 
     def ready(self, wire: sa.Connection, schema: pa.Schema) -> Loaded | None:
         """Ledger and target, made where they are missing; what an earlier attempt loaded, if it did."""
+        self.sweep(wire)
         ledger = self.ledger(wire)
         done = ledger.get(self.order.token)
         if done is not None:
             return done
+        self.plan(schema)
+        self.make(wire)
+        ledger.prepare()
+        wire.commit()
+        failpoint.hit("load.ready")
+        return None
+
+    def plan(self, schema: pa.Schema) -> None:
+        """The target as it is, or as it is to be made for these columns."""
         if self.target is None:
             if not self.order.create:
                 raise self.link.missing(self.order.target)
             fields = [each for each in schema if each.name != self.order.delete_when]
             self.target = table_for(self.order.target, fields, self.order.keys, self.link.schema)
-            self._check(schema)
-            self.target.create(wire, checkfirst=True)
         self._check(schema)
-        ledger.prepare()
+
+    def make(self, wire: sa.Connection) -> None:
+        """The target, where it is missing."""
+        assert self.target is not None  # `plan` has found what it is to be
+        if self.found is None:
+            self._made = True
+            self.target.create(wire, checkfirst=True)
+
+    def sweep(self, wire: sa.Connection) -> None:
+        """Drop what killed tries left beside the target."""
+        schema, name = self.beside
+        there = sa.inspect(wire).get_table_names(schema)
+        for each in naming.left_behind(there, name, self.order.token, self._now):
+            self.link.drop(wire, each, schema)
         wire.commit()
-        return None
+
+    @property
+    def beside(self) -> tuple[str | None, str]:
+        """The target's schema and name."""
+        found = self.found
+        return (self.link.schema, self.order.target) if found is None else (found.schema, found.name)
 
     def ledger(self, wire: sa.Connection) -> Ledger:
         """The ledger beside the target."""
-        name = self.found.name if self.found is not None else self.order.target
-        return Ledger(wire, name, self.found.schema if self.found is not None else self.link.schema, self.uri)
+        schema, name = self.beside
+        return Ledger(wire, name, schema, self.uri)
 
     def _check(self, schema: pa.Schema) -> None:
         named = self.order.delete_when
@@ -131,13 +158,15 @@ class Loading:
             with self.link.failures(f"table '{self.order.target}'"):
                 yield
         except BaseException:
-            self._unmake()
+            if self._made:
+                self.unmake()
             if self._fed is not None:
                 raise self._fed from None
             raise
 
-    def _unmake(self) -> None:
-        if self.found is not None or self.target is None:
+    def unmake(self) -> None:
+        """Drop the target unless it has rows: of others, or of this load after all."""
+        if self.target is None:
             return
         try:
             with self.link.engine.begin() as wire:
@@ -172,28 +201,33 @@ class Loading:
     # By key
 
     def _by_way_of_a_stage(self, stream: Stream) -> Loaded:
-        stage = self.staging(stream.schema, STAGE)
+        stage = self.staging(stream.schema)
         try:
             with self.link.engine.begin() as wire:
-                stage.drop(wire, checkfirst=True)
                 stage.create(wire)
             with self.link.engine.begin() as wire:
                 columns = [each.name for each in stage.columns if each.name != NUMBER]
                 rows = self.write(wire, stage, columns, stream)
-            return self.committed(lambda wire: self.put_by_key(wire, stage, rows))
+            failpoint.hit("load.staged")
+            return self.committed(lambda wire: self._put_by_key(wire, stage, rows))
         finally:
-            self._drop(stage)
+            self.drop(stage)
 
-    def _drop(self, table: sa.Table) -> None:
+    def drop(self, table: sa.Table) -> None:
+        """Drop a table of ours."""
         try:
             with self.link.engine.begin() as wire:
-                table.drop(wire, checkfirst=True)
+                self.link.drop(wire, table.name, table.schema)
         except SQLAlchemyError:
             pass  # the next try of this load drops it
 
-    def staging(self, schema: pa.Schema, prefix: str) -> sa.Table:
-        """A table beside the target for a stream's rows, named after the token."""
-        assert self.target is not None  # `ready` has made it
+    def named(self, kind: str) -> str:
+        """A table of this load beside the target."""
+        return naming.of_load(kind, self.beside[1], self.order.token, self._now)
+
+    def staging(self, schema: pa.Schema, name: str = "") -> sa.Table:
+        """A table beside the target for a stream's rows; named after the token, if not otherwise."""
+        assert self.target is not None  # `plan` has found it
         named = self.order.delete_when
         spelled = dict(
             zip(
@@ -207,19 +241,21 @@ class Loading:
             sa.Column(spelled[each], own[spelled[each]].type) if each in spelled else sa.Column(each, sa.Boolean)
             for each in schema.names
         ]
-        token = hashlib.sha256(f"{self.order.token}\0{self.order.target}".encode()).hexdigest()[:12]
         return sa.Table(
-            f"{prefix}{token}",
+            name or self.named(naming.STAGE),
             sa.MetaData(),
             *columns,
             sa.Column(NUMBER, sa.BigInteger, primary_key=True, autoincrement=False),
             schema=self.target.schema,
         )
 
-    def put_by_key(self, wire: sa.Connection, stage: sa.Table, rows: int) -> int:
-        """Staged rows into the target by key: the last of a key wins, flagged ones are deleted."""
-        target = self.target
-        assert target is not None  # `ready` has made it
+    def _put_by_key(self, wire: sa.Connection, stage: sa.Table, rows: int) -> int:
+        self.settle(wire, stage)
+        self.merge(wire, stage)
+        return rows
+
+    def settle(self, wire: sa.Connection, stage: sa.Table) -> None:
+        """Of staged rows with one key the last wins; a row without a key is refused."""
         keys = self.spelled(self.order.keys)
         nulls = (
             sa.select(sa.func.count()).select_from(stage).where(sa.or_(*[stage.c[key].is_(None) for key in keys]))
@@ -234,9 +270,12 @@ class Loading:
             sa.select(sa.func.max(stage.c[NUMBER]).label("n")).group_by(*[stage.c[key] for key in keys]).subquery()
         )
         wire.execute(sa.delete(stage).where(stage.c[NUMBER].not_in(sa.select(last.c.n))))
-        for statement in _puttings(target, stage, keys, self.order.delete_when):
+
+    def merge(self, wire: sa.Connection, stage: sa.Table) -> None:
+        """Settled rows into the target by key; flagged ones are deleted."""
+        assert self.target is not None  # `ready` has made it
+        for statement in _puttings(self.target, stage, self.spelled(self.order.keys), self.order.delete_when):
             wire.execute(statement)
-        return rows
 
 
 def _puttings(target: sa.Table, stage: sa.Table, keys: Sequence[str], flag: str | None) -> Iterator[Any]:

@@ -2,8 +2,7 @@
 
 Law: see any_link. Config: {url: dialect+driver://host/database}, {user, password},
 {schema}, {connect_args}, {pool_size}. Rows go in by
-batched inserts; upsert and merge are emulated in one transaction. A load over several destinations (`targets`) is
-for systems that can take a load back: the connectors of their own.
+batched inserts; upsert and merge are emulated in one transaction.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
+from engine.connectors.databases import any_saga as saga
 from engine.connectors.databases.any_link import Link
 from engine.connectors.databases.any_loading import AddColumn, Loading, table_for
 from engine.connectors.databases.any_reading import Looking
 from engine.connectors.databases.any_types import field_for
 from engine.connectors.databases.binding import bound
 from engine.connectors.databases.rows import Rows
-from engine.model.errors import ConfigurationError
 from engine.model.workspace import Connection
 from engine.ports.destination import Loaded, Mode, Order
 from engine.ports.source import Candidate, Selection
@@ -116,19 +115,13 @@ class AnySql:
         return None
 
     def stage(self, stream: Stream, order: Order) -> Mapping[str, Any]:
-        raise self._alone()
+        return saga.stage(self._link, stream, order)
 
     def publish(self, staged: Mapping[str, Any], order: Order) -> Loaded:
-        raise self._alone()
+        return saga.publish(self._link, staged, order)
 
     def undo(self, staged: Mapping[str, Any], order: Order) -> None:
-        raise self._alone()
+        saga.undo(self._link, staged, order)
 
     def discard(self, staged: Mapping[str, Any]) -> None:
-        """Nothing is ever staged."""
-
-    def _alone(self) -> ConfigurationError:
-        return ConfigurationError(
-            f"Connection '{self._link.id}' is of type 'sqlalchemy', whose loads cannot be taken back: it may not "
-            "be one of several `targets`. Load it in a task of its own, or use postgresql, sqlite, mysql or duckdb."
-        )
+        saga.discard(self._link, staged)

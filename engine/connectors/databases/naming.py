@@ -15,8 +15,8 @@ from difflib import get_close_matches
 from engine.model.errors import ConfigurationError
 
 OWN = "_penstock_"
-STAGE, BEFORE = f"{OWN}stage_", f"{OWN}before_"
-_OF_A_LOAD = re.compile(rf"(?:{STAGE}|{BEFORE})([0-9a-f]{{8}})_([0-9a-f]{{16}})_([0-9]+)")
+STAGE, BEFORE, RAW = (f"{OWN}{what}_" for what in ("stage", "before", "raw"))
+_OF_A_LOAD = re.compile(rf"(?:{STAGE}|{BEFORE}|{RAW})([0-9a-f]{{8}})_([0-9a-f]{{16}})_([0-9]+)")
 _DAY = 86_400
 
 

@@ -19,9 +19,10 @@ import pyarrow as pa
 from engine.connectors.databases import snowflake_saga as saga
 from engine.connectors.databases import snowflake_types as types
 from engine.connectors.databases.binding import bound
+from engine.connectors.databases.naming import OWN
 from engine.connectors.databases.newness import Facts, Newness, Reach, candidates, chosen, must_have, newness
 from engine.connectors.databases.rows import ROWS, Rows
-from engine.connectors.databases.snowflake_catalog import OWN, Catalog, Ledger, Name, named, quoted
+from engine.connectors.databases.snowflake_catalog import Catalog, Ledger, Name, named, quoted
 from engine.connectors.databases.snowflake_link import failures, opened, rows, settings
 from engine.connectors.databases.snowflake_loading import Loading, create
 from engine.model.errors import ConfigurationError

@@ -16,11 +16,12 @@ from typing import Any
 import pyarrow as pa
 
 from engine.connectors.databases import snowflake_types as types
+from engine.connectors.databases.naming import OWN
 from engine.connectors.databases.snowflake_link import rows
 from engine.model.errors import ConfigurationError
+from engine.ports import failpoint
 from engine.ports.destination import Loaded, Order
 
-OWN = "_penstock_"
 LEDGER = "_penstock_loads"
 KEPT_DAYS = 90
 
@@ -102,20 +103,25 @@ class Ledger:
     def __init__(self, catalog: Catalog, target: Name, uri: str) -> None:
         self._link, self._catalog, self._target, self._uri = catalog.link, catalog, target, uri
         self._sql = target.beside(LEDGER).sql
+        self._found = False
 
     def prepare(self) -> None:
-        """Make the table where it is missing. Not in a transaction: it would end it."""
-        if self._there():
-            return
-        rows(
-            self._link,
-            f"CREATE TABLE IF NOT EXISTS {self._sql} (token VARCHAR, target VARCHAR, scope VARCHAR, mode VARCHAR, "
-            "loaded_rows NUMBER(38,0), seal VARCHAR, loaded_at TIMESTAMP_TZ)",
-        )
-        rows(self._link, f"INSERT INTO {self._sql} SELECT '', '', '', '', 0, '{{}}', CURRENT_TIMESTAMP()")
+        """Make the table and its first row where they are missing. Not in a transaction: it would end it."""
+        if not self._there():
+            rows(
+                self._link,
+                f"CREATE TABLE IF NOT EXISTS {self._sql} (token VARCHAR, target VARCHAR, scope VARCHAR, "
+                "mode VARCHAR, loaded_rows NUMBER(38,0), seal VARCHAR, loaded_at TIMESTAMP_TZ)",
+            )
+            self._found = True
+            failpoint.hit("ledger.made")
+        # Who made the table may have died before this row, without which nobody would wait for anybody.
+        if not rows(self._link, f"SELECT 1 FROM {self._sql} WHERE token = '' LIMIT 1"):
+            rows(self._link, f"INSERT INTO {self._sql} SELECT '', '', '', '', 0, '{{}}', CURRENT_TIMESTAMP()")
 
     def _there(self) -> bool:
-        return LEDGER in self._catalog.tables(self._target.schema)
+        self._found = self._found or LEDGER in self._catalog.tables(self._target.schema)
+        return self._found
 
     def wait(self) -> None:
         """Hold the ledger until the transaction ends."""

@@ -2,33 +2,34 @@
 
 Law: DDL ends a transaction there, so that all of it comes before: a missing target, the ledger, the staged rows,
 already of the target's types. What is left is DML, which can be rolled back, replacing too (INSERT OVERWRITE); the
-ledger row is in it.
+ledger row is in it. Nothing is written to the local disk. Tables beside the target that a killed load left are
+dropped by the next try of it, or by another load of its target a day later.
 """
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
+import io
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from snowflake.connector import errors
 
+from engine.connectors.databases import naming
 from engine.connectors.databases import snowflake_types as types
 from engine.connectors.databases.fitting import fitted, names_in
 from engine.connectors.databases.merging import NUMBER, Merge
-from engine.connectors.databases.snowflake_catalog import OWN, Catalog, Ledger, Name, named, quoted
+from engine.connectors.databases.snowflake_catalog import Catalog, Ledger, Name, named, quoted
 from engine.connectors.databases.snowflake_link import failures, rows
 from engine.model.errors import ConfigurationError, DataQualityError
 from engine.ports import failpoint
 from engine.ports.destination import Loaded, Mode, Order
 from engine.ports.stream import Stream
 
-FILE_BYTES = 64 << 20  # of rows in memory; a file is far smaller
+FILE_BYTES = 64 << 20  # of rows; the file made of them in memory is far smaller
 KEYED = (Mode.UPSERT, Mode.MERGE)
 
 
@@ -43,9 +44,11 @@ class Loading:
         self.where = f"Connection '{id}', table '{order.target}'"
         self.ledger = Ledger(catalog, self.name, self.uri)
         self.created = False
-        digest = hashlib.sha256(f"{order.token}\0{order.target}".encode()).hexdigest()[:24]
-        self.stage, self.kept = (self.name.beside(f"{OWN}{what}_{digest}") for what in ("stage", "before"))
-        self._raw = self.name.beside(f"{OWN}raw_{digest}")
+        self._now = time.time()
+        self.stage, self.kept, self._raw = (
+            self.name.beside(naming.of_load(kind, self.name.table, order.token, self._now))
+            for kind in (naming.STAGE, naming.BEFORE, naming.RAW)
+        )
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> None:
         """A statement whose answer nobody needs."""
@@ -54,7 +57,7 @@ class Loading:
     def load(self, stream: Stream) -> Loaded:
         """Stage all rows, then publish them."""
         with self.failures():
-            self.ledger.prepare()
+            self.ready()
             done = self.ledger.get(self.order.token)
             if done is not None:
                 return done
@@ -66,6 +69,13 @@ class Loading:
                 self.drop(self.stage)
 
     # Rows beside the target
+
+    def ready(self) -> None:
+        """The ledger is there, and what killed tries left beside the target is not."""
+        self.ledger.prepare()
+        there = self.catalog.tables(self.name.schema)
+        for each in naming.left_behind(there, self.name.table, self.order.token, self._now):
+            self.drop(self.name.beside(each))
 
     def staged(self, stream: Stream) -> tuple[int, list[str]]:
         """All rows, numbered, in a table of the target's types: how many, and the columns that are written."""
@@ -82,6 +92,7 @@ class Loading:
             self._typed(raw, fields, [spelled.get(each, each) for each in stream.schema.names])
         finally:
             self.drop(self._raw)
+        failpoint.hit("load.staged")
         return count, list(spelled.values())
 
     def _check_flag(self, schema: pa.Schema) -> None:
@@ -98,24 +109,26 @@ class Loading:
         place = quoted(self._raw.table)
         self.run(f"CREATE OR REPLACE TEMPORARY STAGE {place}")
         count = 0
-        with tempfile.TemporaryDirectory(prefix="penstock-snowflake-") as folder:
-            for at, (file, count) in enumerate(self._files(stream, fields, marked, Path(folder))):  # noqa: B007
-                target = file.rename(file.with_name(f"part{at}.parquet"))
-                self.run(f"PUT 'file://{target}' @{place} AUTO_COMPRESS = FALSE OVERWRITE = TRUE")
-                target.unlink()
+        for at, (file, count) in enumerate(self._files(stream, fields, marked)):  # noqa: B007
+            put = f"PUT 'file://part{at}.parquet' @{place} AUTO_COMPRESS = FALSE OVERWRITE = TRUE"
+            with self.link.cursor() as cursor:
+                cursor.execute(put, file_stream=file)
+            failpoint.hit("load.put")
         if count:
             form = "FILE_FORMAT = (TYPE = PARQUET) MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE PURGE = TRUE"
             self.run(f"COPY INTO {self._raw.sql} FROM @{place} {form}")
+            failpoint.hit("load.copied")
         return count, marked  # the stage ends with the session
 
     def _files(
-        self, stream: Stream, fields: Sequence[pa.Field], marked: pa.Schema, folder: Path
-    ) -> Iterator[tuple[Path, int]]:
-        """Parquet files of the rows, one at a time on the disk; and how many rows there were so far."""
-        file, writer, size, count = folder / "next.parquet", None, 0, 0
+        self, stream: Stream, fields: Sequence[pa.Field], marked: pa.Schema
+    ) -> Iterator[tuple[io.BytesIO, int]]:
+        """Parquet files of the rows, one at a time in memory; and how many rows there were so far."""
+        file, writer, size, count = io.BytesIO(), None, 0, 0
         for batch in stream:
             one = _travelling(fitted(batch, fields, self.where), marked, count)
             if writer is None:
+                file = io.BytesIO()
                 writer = pq.ParquetWriter(file, one.schema, compression="zstd")
             writer.write_batch(one)
             count, size = count + batch.num_rows, size + one.nbytes
@@ -123,11 +136,11 @@ class Loading:
             failpoint.hit("load.batch")
             if size >= FILE_BYTES:
                 writer.close()
-                yield file, count
+                yield _begun(file), count
                 writer, size = None, 0
         if writer is not None:
             writer.close()
-            yield file, count
+            yield _begun(file), count
 
     def _typed(self, raw: pa.Schema, fields: Sequence[pa.Field], names: Sequence[str]) -> None:
         """The copied rows as values of the target's types, under its names."""
@@ -150,6 +163,7 @@ class Loading:
         columns = [each for each in self.catalog.fields(self.stage.sql) if each.name not in leave]
         create(self.link, self.name, columns, self.order.keys)
         self.created = True
+        failpoint.hit("load.made")
 
     # The transaction
 
@@ -172,6 +186,7 @@ class Loading:
             self.roll_back()
             self._unmake()
             raise
+        failpoint.hit("load.committed")
         return Loaded(rows=count, uri=self.uri, created=self.created, seal=seal)
 
     def put(self, columns: Sequence[str], count: int) -> int:
@@ -243,8 +258,24 @@ class Loading:
             pass  # seen in `discover` by nobody, and in the way of nothing
 
     def _unmake(self) -> None:
+        """Drop a target that was made for this load. It has rows where others have written to it since, or where
+        the commit succeeded and only its answer was lost."""
         if self.created:
-            self.drop(self.name)
+            self.drop_empty(self.name)
+
+    def drop_empty(self, table: Name) -> None:
+        """Drop a table unless it has rows, or cannot be asked."""
+        try:
+            if not rows(self.link, f"SELECT 1 FROM {table.sql} LIMIT 1"):
+                self.drop(table)
+        except errors.Error:
+            pass  # it stays, empty; the next try takes it
+
+
+def _begun(file: io.BytesIO) -> io.BytesIO:
+    """The file, to be read from its start."""
+    file.seek(0)
+    return file
 
 
 def _marked(one: pa.Field, to: pa.Field) -> pa.Field:

@@ -1,7 +1,8 @@
 """Snowflake as one of several destinations: rows staged, published, taken back.
 
 Law: what was staged and what was overwritten lie in tables named after the token. Publishing and taking back are a
-transaction each, with the ledger row in it; tables are made before it begins.
+transaction each, with the ledger row in it; tables are made before it begins, and none that an earlier try may have
+filled is made anew: its commit may still be on the way.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.connectors.databases.snowflake_catalog import OWN, Name, quoted
+from engine.connectors.databases.naming import OWN
+from engine.connectors.databases.snowflake_catalog import Name, quoted
 from engine.connectors.databases.snowflake_link import rows
 from engine.connectors.databases.snowflake_loading import KEYED, Loading
 from engine.model.errors import LogicError
@@ -21,9 +23,8 @@ from engine.ports.stream import Stream
 def stage(loading: Loading, stream: Stream) -> Mapping[str, Any]:
     """All rows in a table beside the target."""
     with loading.failures():
-        loading.ledger.prepare()
+        loading.ready()
         count, columns = loading.staged(stream)
-    failpoint.hit("load.staged")
     return {
         "schema": loading.name.schema,
         "stage": loading.stage.table,
@@ -36,37 +37,47 @@ def stage(loading: Loading, stream: Stream) -> Mapping[str, Any]:
 
 def publish(loading: Loading, staged: Mapping[str, Any]) -> Loaded:
     """The staged rows into the target, with the ledger row; what they overwrite is kept."""
-    columns, into = list(staged["columns"]), loading.name.sql
+    columns, into = _named(loading, staged), loading.name.sql
     with loading.failures():
         done = loading.ledger.get(loading.order.token)
         if done is not None:
             return done
         loading.make()
-        loading.run(f"CREATE OR REPLACE TRANSIENT TABLE {loading.kept.sql} AS SELECT * FROM {into} LIMIT 0")
+        loading.run(f"CREATE TRANSIENT TABLE IF NOT EXISTS {loading.kept.sql} AS SELECT * FROM {into} LIMIT 0")
+
+        failpoint.hit("load.ready")
 
         def work() -> int:
             before = loading.merging(columns).touched() if loading.order.mode in KEYED else f"SELECT * FROM {into}"
             if loading.order.mode is not Mode.APPEND:
+                loading.run(f"DELETE FROM {loading.kept.sql}")
                 loading.run(f"INSERT INTO {loading.kept.sql} {before}")
             return loading.put(columns, int(staged["rows"]))
 
         return loading.committed(work)
 
 
+def _named(loading: Loading, staged: Mapping[str, Any]) -> list[str]:
+    """Go on with the tables that were made in staging; the columns that are written."""
+    loading.stage, loading.kept = (loading.name.beside(str(staged[each])) for each in ("stage", "kept"))
+    return list(staged["columns"])
+
+
 def undo(loading: Loading, staged: Mapping[str, Any]) -> None:
     """Take a published load out of the target again, if it is in."""
+    columns = _named(loading, staged)
     with loading.failures():
         loading.run("BEGIN")
         try:
             if loading.ledger.remove(loading.order.token):
-                _take_back(loading, list(staged["columns"]))
+                _take_back(loading, columns)
+            failpoint.hit("load.taken_back")
             loading.run("COMMIT")
         except BaseException:
             loading.roll_back()
             raise
-        made = staged["created"] and loading.catalog.find(loading.order.target) is not None
-        if made and not rows(loading.link, f"SELECT 1 FROM {loading.name.sql} LIMIT 1"):
-            loading.drop(loading.name)  # others may have written to it since
+        if staged["created"] and loading.catalog.find(loading.order.target) is not None:
+            loading.drop_empty(loading.name)  # others may have written to it since
 
 
 def _take_back(loading: Loading, columns: Sequence[str]) -> None:

@@ -27,4 +27,4 @@ def open_rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyRig]
 
 
 class AnyRig(PostgresRig):
-    undoes = False
+    """Looked into as PostgreSQL is."""
