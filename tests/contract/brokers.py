@@ -135,7 +135,7 @@ def _nats(name: str) -> Broker:
     async def with_stream(work: Callable[[Any], Any]) -> Any:
         connection = await nats.connect("nats://127.0.0.1:4222", allow_reconnect=False, connect_timeout=3)
         try:
-            return await work(connection.jetstream())
+            return await work(connection.jetstream(timeout=60))  # its disk may be busy
         finally:
             await connection.close()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import select
 import signal
 import socket
 import subprocess
@@ -23,13 +24,15 @@ from pathlib import Path
 from typing import Any
 
 from tests.contract.send_process import BATCH, ROWS, STREAMED, row
-from tests.contract.wire_proxy import Proxy, _ended
+from tests.contract.wire_proxy import Proxy, _ended, _received
 
 SEED = int(os.environ.get("PENSTOCK_KILL_SEED", "4"))  # in the names of the tests that use it
-WIRE = ("up", "up", "down", "streamed", "confirmed", "seal")  # up, down: so many bytes to and from the system
+# up, down: so many bytes to and from the system
+WIRE = ("up", "up", "up", "down", "down", "streamed", "confirmed", "seal")
 LIBRARY = ("produced", "delivered", "delivered", "streamed", "confirmed", "seal")
 WAYS = ("load", "load", "publish", "restage")
 _TIMES = {"streamed": -(-ROWS // STREAMED), "seal": 1, "produced": ROWS, "delivered": ROWS}  # passed in a life
+_QUIET = 0.05  # seconds without a word
 _END = 0.97  # of the bytes of a whole life: the last ones say good-bye
 
 
@@ -89,7 +92,8 @@ class Sink:
 
 
 class Deadly(Proxy):
-    """Kills its client when so many bytes have passed; what comes after them is not handed on."""
+    """Kills its client when so many bytes have passed and it has nothing more to say; what comes after them is not
+    handed on, so that who does not wait for an answer has time to take for safe what is not."""
 
     def __init__(self, port: int, *, up: int | None, down: int | None) -> None:
         self._known, self._victim = threading.Event(), -1
@@ -101,7 +105,13 @@ class Deadly(Proxy):
 
     def _strike(self, *ends: socket.socket) -> None:
         self._known.wait()
-        signal.pidfd_send_signal(self._victim, signal.SIGKILL)
+        if self._reset_after is not None:
+            while select.select(ends[:1], (), (), _QUIET)[0] and _received(ends[0]):
+                continue
+        try:
+            signal.pidfd_send_signal(self._victim, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it ended without its answers, and how it ended tells
         self.struck.set()
         for end in ends:
             _ended(end)

@@ -15,7 +15,6 @@ import pytest
 from tests.contract.send_kill import SEED, Kill, Lives, Sink, kills, named, opened_lives, prove
 from tests.contract.web_service import Answer, Asked, WebService, serving
 
-PLACES = ("up", "up", "down", "down", "streamed", "confirmed", "seal")
 TIMES, OFTEN = 5, 50
 
 
@@ -66,19 +65,19 @@ def prove_with(lives: Lives, kill: Kill, scratch: Path, *, honours: bool = True,
         prove(lives, sink(service, store, once=honours, **more), kill, scratch)
 
 
-@pytest.mark.parametrize("kill", kills(f"rest {SEED}", TIMES, PLACES), ids=named(SEED))
+@pytest.mark.parametrize("kill", kills(f"rest {SEED}", TIMES), ids=named(SEED))
 def test_each_row_is_there_once_where_keys_are_honoured(lives: Lives, tmp_path: Path, kill: Kill) -> None:
     """DST-09; FAULTS 2: A and B."""
     prove_with(lives, kill, tmp_path)
 
 
-@pytest.mark.parametrize("kill", kills(f"no keys {SEED}", TIMES, PLACES), ids=named(SEED))
+@pytest.mark.parametrize("kill", kills(f"no keys {SEED}", TIMES), ids=named(SEED))
 def test_elsewhere_what_is_there_twice_has_the_same_key(lives: Lives, tmp_path: Path, kill: Kill) -> None:
     """At least once: no more than what may have been sent before the kill comes again, under the key it had."""
     prove_with(lives, kill, tmp_path, honours=False)
 
 
-@pytest.mark.parametrize("kill", kills(f"rows {SEED}", TIMES, PLACES), ids=named(SEED))
+@pytest.mark.parametrize("kill", kills(f"rows {SEED}", TIMES), ids=named(SEED))
 def test_rows_that_go_one_by_one_are_each_there_once(lives: Lives, tmp_path: Path, kill: Kill) -> None:
     """DST-09: PUT to the address of each row."""
     options = {"method": "PUT", "batch_rows": 1}
@@ -87,6 +86,6 @@ def test_rows_that_go_one_by_one_are_each_there_once(lives: Lives, tmp_path: Pat
 
 @pytest.mark.soak
 @pytest.mark.parametrize("honours", [True, False], ids=["keys", "no keys"])
-@pytest.mark.parametrize("kill", kills(f"rest {SEED + 1}", OFTEN, PLACES), ids=named(SEED + 1))
+@pytest.mark.parametrize("kill", kills(f"rest {SEED + 1}", OFTEN), ids=named(SEED + 1))
 def test_killed_fifty_times(lives: Lives, tmp_path: Path, kill: Kill, honours: bool) -> None:
     prove_with(lives, kill, tmp_path, honours=honours)
