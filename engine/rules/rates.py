@@ -66,8 +66,7 @@ class Bucket:
 def next_moment(full_at: float, now: float, per_second: float, burst: int) -> tuple[float, float]:
     """When the next request may go, and when a whole burst may go again after it.
 
-    The same bucket told by one number, so that moments to come can be handed out: each is one interval after the
-    one before, but for a burst's worth that may go at once."""
+    The same bucket told by one number, which several processes can share."""
     moment = max(now, full_at - (burst - 1) / per_second)
     return moment, max(full_at, now) + 1 / per_second
 

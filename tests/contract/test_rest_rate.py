@@ -1,4 +1,4 @@
-"""The rate of a connection over the processes of a workspace, by the moments that are handed out."""
+"""The rate of a connection over the processes of a workspace, by the moments at which it lets requests go."""
 
 from __future__ import annotations
 
@@ -58,12 +58,21 @@ def begin(root: Path, url: str, per_second: float, count: int) -> subprocess.Pop
 
 
 def moments(said: str) -> list[float]:
-    return [float(line.removeprefix("moment ")) for line in said.splitlines()]
+    """Of the requests."""
+    told = [line.split() for line in said.splitlines()]
+    return [float(moment) for what, moment in told if what == "request"]
+
+
+def taken(rate: Rate, now: float) -> float:
+    """When a request may go that is wanted now; it is taken then."""
+    while wait := rate.wait(now):
+        now += wait
+    return now
 
 
 class TestProcesses:
     def test_two_processes_together_keep_the_rate(self, root: Path, processes: list[subprocess.Popen[str]]) -> None:
-        """SRC-10, RES-02: no two requests have one moment, and the service sees none before its moment."""
+        """SRC-10, RES-02: no two requests have one moment, and the service sees none too early."""
         arrived: list[float] = []
         with serving(lambda asked: arrived.append(time.monotonic())) as service:
             processes += [begin(root, service.url, 25.0, 15) for _ in range(2)]
@@ -72,12 +81,12 @@ class TestProcesses:
                 print("go", file=each.stdin, flush=True)
             said = [each.communicate(timeout=SECONDS)[0] for each in processes]
         assert [each.returncode for each in processes] == [0, 0]
-        taken = sorted(moment for each in said for moment in moments(each))
-        assert len(taken) == len(arrived) == 30
+        gone = sorted(moment for each in said for moment in moments(each))
+        assert len(gone) == len(arrived) == 30
         for number in range(2, 30):  # two may go at once, and never more than that
-            assert taken[number] - taken[number - 2] >= 1 / 25 - NEAR
+            assert gone[number] - gone[number - 2] >= 1 / 25 - NEAR
         for number, at in enumerate(sorted(arrived)):
-            assert at >= taken[0] + (number - 1) / 25 - NEAR
+            assert at >= gone[0] + (number - 1) / 25 - NEAR
 
     def test_what_a_service_asks_one_of_them_all_wait(
         self, root: Path, processes: list[subprocess.Popen[str]]
@@ -104,20 +113,21 @@ class TestProcesses:
         assert other.returncode == 0 and moments(later)
         assert all(moment >= held - NEAR for moment in moments(later))
 
-    def test_who_is_killed_while_waiting_leaves_no_lock(
+    def test_who_is_killed_while_waiting_leaves_nothing_behind(
         self, root: Path, file: Path, processes: list[subprocess.Popen[str]]
     ) -> None:
-        """FAULTS 2: the moment is lost, the one after it is there."""
+        """FAULTS 2: neither a lock nor a request that nobody makes."""
         with serving(lambda asked: {}) as service:
             one = begin(root, service.url, 0.01, 3)
             processes.append(one)
             assert one.stdin is not None and one.stdout is not None
             print("go", file=one.stdin, flush=True)
-            taken = [float(one.stdout.readline().removeprefix("moment ")) for _ in range(3)]
+            told = [one.stdout.readline().split() for _ in range(3)]
+            assert [what for what, _ in told] == ["request", "request", "wait"]
             one.send_signal(signal.SIGTERM)
-            assert one.wait(SECONDS) == -signal.SIGTERM  # a hundred seconds before its moment
-        after = Rate(0.01, 2, file).moment(time.monotonic())
-        assert after == pytest.approx(taken[2] + 100, abs=NEAR)
+            assert one.wait(SECONDS) == -signal.SIGTERM  # a hundred seconds before its time
+        first, waiting = float(told[0][1]), float(told[2][1])
+        assert taken(Rate(0.01, 2, file), waiting) == pytest.approx(first + 100, abs=NEAR)
 
 
 def held_until(root: Path) -> float:
@@ -127,9 +137,13 @@ def held_until(root: Path) -> float:
 
 
 class TestFile:
-    def test_two_rates_of_a_file_hand_out_one_row_of_moments(self, file: Path) -> None:
+    def test_two_rates_of_a_file_are_one(self, file: Path) -> None:
         one, other = Rate(2.0, 2, file), Rate(2.0, 2, file)
-        assert [each.moment(100.0) for each in (one, other, one, other)] == [100.0, 100.0, 100.5, 101.0]
+        assert [taken(each, 100.0) for each in (one, other, one, other)] == [100.0, 100.0, 100.5, 101.0]
+
+    def test_who_has_to_wait_takes_nothing(self, file: Path) -> None:
+        one, other = Rate(1.0, 1, file), Rate(1.0, 1, file)
+        assert [one.wait(100.0), other.wait(100.25), other.wait(100.5), one.wait(101.0)] == [0.0, 0.75, 0.5, 0.0]
 
     def test_other_connections_and_workspaces_have_files_of_their_own(self, root: Path, tmp_path: Path) -> None:
         """FAULTS 39: whatever a connection is called, its file is in the folder."""
@@ -153,31 +167,44 @@ class TestFile:
     )
     def test_a_damaged_file_stands_for_a_burst_that_is_spent(self, file: Path, content: bytes) -> None:
         """FAULTS 18: no storm, no wait without end; and the file is mended."""
-        Rate(1.0, 3, file).moment(50.0)
+        taken(Rate(1.0, 3, file), 50.0)
         file.write_bytes(content.replace(b"BOOT", rates._boot().encode()))
         one, other = Rate(1.0, 3, file), Rate(1.0, 3, file)
-        assert [one.moment(100.0), other.moment(100.0), one.moment(100.0)] == [100.0, 101.0, 102.0]
+        assert [taken(one, 100.0), taken(other, 100.0), taken(one, 100.0)] == [100.0, 101.0, 102.0]
 
     def test_a_file_of_before_a_boot_counts_for_nothing(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The clock begins again with each boot."""
         with monkeypatch.context() as before:
             before.setattr(rates, "_boot", lambda: "another")
-            assert [Rate(1.0, 1, file).moment(5000.0) for _ in range(3)][-1] == 5002.0
-        assert Rate(1.0, 1, file).moment(10.0) == 10.0
-        assert Rate(1.0, 1, file).moment(10.0) == 11.0
+            assert [taken(Rate(1.0, 1, file), 5000.0) for _ in range(3)][-1] == 5002.0
+        assert taken(Rate(1.0, 1, file), 10.0) == 10.0
+        assert taken(Rate(1.0, 1, file), 10.0) == 11.0
+
+    def test_whatever_becomes_of_the_file_a_process_keeps_the_rate(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is deleted, or a machine that shares the folder and no clock writes it too."""
+        one = Rate(1.0, 1, file)
+        assert one.wait(100.0) == 0.0
+        file.unlink()
+        assert one.wait(100.25) == 0.75
+        with monkeypatch.context() as there:
+            there.setattr(rates, "_boot", lambda: "another machine's")
+            assert Rate(1.0, 1, file).wait(7.0) == 0.0
+        assert one.wait(100.5) == 0.5
 
     def test_where_the_file_cannot_be_had_the_rate_holds_within_the_process(self, file: Path) -> None:
         file.parent.write_text("no folder")
         one = Rate(1.0, 1, file)
-        assert [one.moment(100.0) for _ in range(3)] == [100.0, 101.0, 102.0]
-        assert Rate(1.0, 1, file).moment(100.0) == 100.0
+        assert [taken(one, 100.0) for _ in range(3)] == [100.0, 101.0, 102.0]
+        assert taken(Rate(1.0, 1, file), 100.0) == 100.0
 
     def test_a_link_in_its_place_is_not_followed(self, file: Path, tmp_path: Path) -> None:
         """FAULTS 39."""
         (tmp_path / "mine").write_text("mine")
         file.parent.mkdir()
         file.symlink_to(tmp_path / "mine")
-        assert Rate(1.0, 1, file).moment(100.0) == 100.0
+        assert taken(Rate(1.0, 1, file), 100.0) == 100.0
         assert (tmp_path / "mine").read_text() == "mine"
 
     def test_who_stands_still_with_the_lock_holds_nobody_up(
@@ -186,41 +213,39 @@ class TestFile:
         """FAULTS 6: it knows what it was given before, and goes on by itself."""
         monkeypatch.setattr(rates, "LOCK_SECONDS", 0.0)
         one = Rate(1.0, 1, file)
-        assert one.moment(100.0) == 100.0
+        assert taken(one, 100.0) == 100.0
         with file.open("r+b") as stopped:
             fcntl.flock(stopped, fcntl.LOCK_EX)
-            assert one.moment(100.0) == 101.0
-        assert Rate(1.0, 1, file).moment(100.0) == 101.0  # what it took meanwhile was its own business
+            assert taken(one, 100.0) == 101.0
+        assert taken(Rate(1.0, 1, file), 100.0) == 101.0  # what it took meanwhile was its own business
 
-    def test_no_moment_is_handed_out_twice(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_no_two_requests_have_one_moment(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """RES-02: many at once."""
         monkeypatch.setattr(rates, "LOCK_SECONDS", float(SECONDS))
         with ThreadPoolExecutor(4) as many:
-            taken = [*many.map(lambda _: Rate(1.0, 1, file).moment(100.0), range(400))]
-        assert sorted(taken) == [100.0 + number for number in range(400)]
+            gone = [*many.map(lambda _: taken(Rate(64.0, 1, file), 100.0), range(400))]
+        assert sorted(gone) == [100.0 + number / 64 for number in range(400)]
 
     def test_the_file_is_as_private_as_the_folder_around_it(self, root: Path, file: Path) -> None:
-        Rate(1.0, 1, file).moment(0.0)
+        taken(Rate(1.0, 1, file), 0.0)
         assert (file.parent.stat().st_mode & 0o7777, file.stat().st_mode & 0o777) == (0o700, 0o600)
         (root / "group/.penstock").mkdir(parents=True)
         (root / "group/.penstock").chmod(0o2770)
         shared = file_of(root / "group", "api")
         assert shared is not None
-        Rate(1.0, 1, shared).moment(0.0)
+        taken(Rate(1.0, 1, shared), 0.0)
         assert (shared.parent.stat().st_mode & 0o7777, shared.stat().st_mode & 0o777) == (0o2770, 0o660)
 
-    def test_a_hold_makes_moments_before_it_void_and_spaces_those_after_it(self, file: Path) -> None:
+    def test_a_hold_holds_all_and_they_go_one_by_one_after_it(self, file: Path) -> None:
         one, other = Rate(1.0, 3, file), Rate(1.0, 3, file)
-        taken = [one.moment(100.0) for _ in range(4)]
         other.hold(110.0, 100.0)
-        assert one.held(taken[3], 101.0)
-        assert [one.moment(101.0), other.moment(101.0)] == [110.0, 111.0]
-        assert not one.held(110.0, 110.0)
+        assert one.wait(101.0) == 9.0
+        assert [taken(each, 101.0) for each in (one, other, one)] == [110.0, 111.0, 112.0]
 
     def test_no_hold_is_longer_than_an_attempt_waits(self, file: Path) -> None:
         """FAULTS 30: a huge Retry-After is the retry policy's."""
         Rate(1.0, 1, file).hold(1e9, 100.0)
-        assert Rate(1.0, 1, file).moment(100.0) == 100.0 + LONGEST_HOLD
+        assert taken(Rate(1.0, 1, file), 100.0) == 100.0 + LONGEST_HOLD
 
 
 class TestWaiting:
@@ -239,7 +264,7 @@ class TestWaiting:
             patience.ask(lambda: Fetched(url="", status=200), "x")
         assert slept == pytest.approx([0.5, 0.5])
 
-    def test_who_waits_when_a_server_asks_for_patience_takes_another_moment(
+    def test_who_waits_when_a_server_asks_for_patience_waits_longer(
         self, file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv("PENSTOCK_TIME_SCALE", raising=False)

@@ -121,7 +121,7 @@ def test_retry_after_is_a_number_or_a_date_within_reason(header: str | None, sec
     st.lists(st.integers(0, 40).map(lambda quarters: quarters / 4), min_size=1, max_size=30).map(sorted),
 )
 def test_moments_are_those_at_which_a_bucket_would_serve(per_second: float, burst: int, asked: list[float]) -> None:
-    """SRC-10: the same rate, whether one comes back when it is told to or has its moment beforehand."""
+    """SRC-10: the same rate, told by one number."""
     bucket, full_at, begun = Bucket.full(per_second, burst, 0.0), 0.0, 0.0
     for now in asked:
         begun = max(begun, now)

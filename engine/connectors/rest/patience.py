@@ -82,15 +82,12 @@ class Patience:
         return failure, fetched.status in AGAIN or isinstance(failure, RateLimited)
 
     def keep_rate(self) -> None:
-        """Wait for the moment that the connection's rate gives to this request."""
+        """Wait until the connection's rate allows one more request."""
         while self._rate is not None:
-            moment = self._rate.moment(self._now())
-            wait = moment - self._now()
+            wait = self._rate.wait(self._now())
             if wait <= 0:
                 return
             self._sleep(wait * self._scale)
-            if not self._rate.held(moment, self._now()):
-                return
 
     def _now(self) -> float:
         return self._monotonic() / self._scale if self._scale > 0 else self._monotonic()

@@ -1,10 +1,10 @@
-"""The rate of one connection: every request gets a moment of its own, over all processes of a workspace.
+"""The rate of one connection, over all processes of a workspace.
 
-Law: moments are handed out in the order in which they are asked for, from a small file below the workspace's
-private folder; the file is locked while a moment is taken and never while somebody waits for it. Time is the
-machine's monotonic clock, which its processes share. A file of before a boot counts for nothing; a damaged one for
-a burst that is spent. Where there is no private folder, or the file cannot be had, the rate holds within the
-process. The moment of a process that dies before it is lost.
+Law: what has been asked stands in a small file below the workspace's private folder, locked while it is looked at
+and never while somebody waits. Who has to wait takes nothing, asks again, and leaves nothing behind when it dies;
+no order is promised. Time is the machine's monotonic clock, which its processes share. A file of before a boot
+counts for nothing; a damaged one for a burst that is spent. Where there is no private folder, or the file cannot be
+had, the rate holds within the process.
 """
 
 from __future__ import annotations
@@ -27,16 +27,15 @@ from engine.rules.rates import next_moment
 HOME, FOLDER = ".penstock", "rates"
 LONGEST_HOLD = 30.0  # seconds that a server's Retry-After makes all wait
 LOCK_SECONDS = 1.0  # who is stopped with the lock in hand holds nobody up for longer
-_MOST_WAITING = 1_000  # processes; a file that says there are more is damaged
 _BYTES = 160
-_NEAR = 1e-6
+_NEAR = 1e-6  # seconds; who waited as long as it was told is served, whatever floats made of it
 
 
 class State(NamedTuple):
-    """What has been handed out, in seconds of the clock."""
+    """What has been asked, in seconds of the clock."""
 
     full_at: float = 0.0  # when a whole burst may go again
-    hold: float = 0.0  # no moment before it counts any more
+    hold: float = 0.0  # a server asked for patience until then
 
 
 class Rate:
@@ -47,33 +46,34 @@ class Rate:
         self._slack = (burst - 1) / per_second
         self._own = State()  # what this process knows, and goes by where there is no file
 
-    def moment(self, now: float) -> float:
-        """When the caller may make its next request."""
-        moment = now
+    def wait(self, now: float) -> float:
+        """0.0, and one request may go; or the seconds after which to ask again."""
+        wait = 0.0
 
         def take(state: State) -> State:
-            nonlocal moment
+            nonlocal wait
             moment, full_at = next_moment(state.full_at, now, self._per_second, self._burst)
+            wait = max(moment, state.hold) - now
+            if wait > _NEAR:
+                return state
+            wait = 0.0
             return State(full_at, state.hold)
 
         self._changed(now, take)
-        return moment
+        return wait
 
     def hold(self, until: float, now: float) -> None:
         """A server asked for patience: nobody asks before, and then one after the other."""
         end = min(until, now + LONGEST_HOLD)
         self._changed(now, lambda state: State(max(state.full_at, end + self._slack), max(state.hold, end)))
 
-    def held(self, moment: float, now: float) -> bool:
-        """Whether a moment that was handed out counts no more, for a server has asked for patience since."""
-        return self._changed(now, lambda state: state).hold > moment + _NEAR
-
     def _changed(self, now: float, change: Callable[[State], State]) -> State:
         if self._file is not None:
             try:
                 with _locked(self._file) as descriptor:
                     found = self._read(descriptor, now)
-                    changed = change(found)
+                    # Whoever wrote the file or took it away, this process keeps the rate at the least.
+                    changed = change(State(*map(max, found, self._own)))
                     if changed != found:
                         _write(descriptor, changed)
                 self._own = changed
@@ -94,9 +94,9 @@ class Rate:
             state = State(float(full_at), float(hold))
         except (ValueError, TypeError, OverflowError):
             return State(now + self._slack)
-        furthest = now + self._slack + _MOST_WAITING / self._per_second + LONGEST_HOLD
-        sound = all(map(math.isfinite, state)) and state.full_at <= furthest
-        return state if sound and state.hold <= now + LONGEST_HOLD + _NEAR else State(now + self._slack)
+        furthest = now + LONGEST_HOLD + self._burst / self._per_second + 1
+        sound = all(math.isfinite(each) and each <= furthest for each in state)
+        return state if sound else State(now + self._slack)
 
 
 def file_of(root: Path | None, connection: str) -> Path | None:
