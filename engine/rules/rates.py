@@ -63,6 +63,14 @@ class Bucket:
         return replace(bucket, tokens=max(0.0, bucket.tokens - 1.0)), 0.0
 
 
+def next_moment(full_at: float, now: float, per_second: float, burst: int) -> tuple[float, float]:
+    """When the next request may go, and when a whole burst may go again after it.
+
+    The same bucket told by one number, which several processes can share."""
+    moment = max(now, full_at - (burst - 1) / per_second)
+    return moment, max(full_at, now) + 1 / per_second
+
+
 def retry_after(header: str | None, now: datetime) -> float | None:
     """Seconds a Retry-After header asks for (a number or a date), at most an hour; None if it says none."""
     text = (header or "").strip()

@@ -25,6 +25,7 @@ class Broker:
     name: str
     config: dict[str, Any]
     put: Callable[[Sequence[bytes]], None]
+    look: Callable[[], list[tuple[str, bytes]]]  # id and payload of each message, which stay; none in no queue
     drop: Callable[[], None] = lambda: None
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -64,6 +65,23 @@ def _rabbit(name: str) -> Broker:
             message = aio_pika.Message(payload, message_id=f"m{number}")
             await channel.default_exchange.publish(message, routing_key=name)
 
+    async def look(channel: Any) -> list[tuple[str, bytes]]:
+        try:
+            queue = await channel.declare_queue(name, passive=True)
+        except aio_pika.exceptions.ChannelNotFoundEntity:
+            return []
+        left, found, full = queue.declaration_result.message_count, [], asyncio.Event()
+
+        async def take(message: Any) -> None:  # not confirmed: they go back with the connection
+            found.append((str(message.message_id), message.body))
+            if len(found) == left:
+                full.set()
+
+        if left:
+            await queue.consume(take)
+            await full.wait()
+        return found
+
     async def declare(channel: Any) -> None:
         await channel.declare_queue(name, durable=True)
 
@@ -79,6 +97,7 @@ def _rabbit(name: str) -> Broker:
         name,
         {"host": "127.0.0.1"},
         lambda payloads: asyncio.run(with_channel(lambda channel: put(channel, payloads))),
+        lambda: asyncio.run(with_channel(look)),
         lambda: asyncio.run(with_channel(delete)),
     )
 
@@ -96,29 +115,41 @@ def _redis(name: str) -> Broker:
         for number, payload in enumerate(payloads):
             client.xadd(name, {"payload": payload, "id": f"m{number}"})
 
+    def look() -> list[tuple[str, bytes]]:
+        return [(fields[b"id"].decode(), fields[b"payload"]) for _, fields in client.xrange(name)]
+
     def drop() -> None:
         client.delete(name, *client.scan_iter(f"penstock:sent:{{{name}}}:*"))
         client.close()
 
     client.xadd(name, {"payload": b"{}"})
     client.xtrim(name, 0)  # the stream stays, empty
-    return Broker("redis", name, {"host": "127.0.0.1"}, put, drop, {"client": client})
+    return Broker("redis", name, {"host": "127.0.0.1"}, put, look, drop, {"client": client})
 
 
 def _nats(name: str) -> Broker:
     import nats
     from nats.js.api import StreamConfig
+    from nats.js.errors import NotFoundError
 
     async def with_stream(work: Callable[[Any], Any]) -> Any:
         connection = await nats.connect("nats://127.0.0.1:4222", allow_reconnect=False, connect_timeout=3)
         try:
-            return await work(connection.jetstream())
+            return await work(connection.jetstream(timeout=60))  # its disk may be busy
         finally:
             await connection.close()
 
     async def put(stream: Any, payloads: Sequence[bytes]) -> None:
         for number, payload in enumerate(payloads):
             await stream.publish(name, payload, headers={"Nats-Msg-Id": f"m{number}"})
+
+    async def look(stream: Any) -> list[tuple[str, bytes]]:
+        try:
+            count = (await stream.stream_info(name)).state.messages
+        except NotFoundError:
+            return []
+        found = [await stream.get_msg(name, at + 1) for at in range(count)]
+        return [(each.headers["Nats-Msg-Id"], each.data) for each in found]
 
     try:
         asyncio.run(with_stream(lambda stream: stream.add_stream(StreamConfig(name=name, subjects=[name]))))
@@ -129,6 +160,7 @@ def _nats(name: str) -> Broker:
         name,
         {"url": "nats://127.0.0.1:4222"},
         lambda payloads: asyncio.run(with_stream(lambda stream: put(stream, payloads))),
+        lambda: asyncio.run(with_stream(look)),
         lambda: asyncio.run(with_stream(lambda stream: stream.delete_stream(name))),
     )
 
@@ -149,8 +181,28 @@ def _kafka(name: str) -> Broker:
 
     home.list_topics(name, timeout=10)  # asking makes it
 
+    def look() -> list[tuple[str, bytes]]:
+        reader = kafka.Consumer({
+            "bootstrap.servers": address, "log_level": 0, "group.id": "of-the-test", "enable.auto.commit": False,
+        })  # fmt: skip
+        try:
+            parts = [
+                kafka.TopicPartition(name, at, 0)
+                for at in reader.list_topics(name, timeout=10).topics[name].partitions
+            ]
+            left = sum(reader.get_watermark_offsets(each, timeout=10)[1] for each in parts)
+            reader.assign(parts)
+            found: list[tuple[str, bytes]] = []
+            while len(found) < left:
+                for each in reader.consume(left - len(found), 1):
+                    assert each.error() is None
+                    found.append((dict(each.headers())["penstock-id"].decode(), each.value()))
+            return found
+        finally:
+            reader.close()
+
     def drop() -> None:
         producer.flush(1)
         home.flush(1)
 
-    return Broker("kafka", name, {"bootstrap_servers": address}, put, drop, {"home": home})
+    return Broker("kafka", name, {"bootstrap_servers": address}, put, look, drop, {"home": home})

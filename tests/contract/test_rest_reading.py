@@ -268,11 +268,14 @@ class TestFaults:
     def test_the_rate_of_the_connection_is_kept_with_every_request(self, service: WebService) -> None:
         """SRC-10: rate_limit; waits are seen through the clock the bucket counts by."""
         from engine.connectors.rest.patience import Patience
+        from engine.connectors.rest.rate import Rate
         from engine.ports.connector import Fetched
 
         clock = [0.0]
         patience = Patience(
-            per_second=2.0, burst=2, monotonic=lambda: clock[0], sleep=lambda s: clock.__setitem__(0, clock[0] + s)
+            rate=Rate(2.0, 2),
+            monotonic=lambda: clock[0],
+            sleep=lambda s: clock.__setitem__(0, clock[0] + s),
         )
         patience._scale = 1.0
         for _ in range(6):

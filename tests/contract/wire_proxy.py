@@ -51,6 +51,8 @@ class Proxy:
             except OSError:
                 return
             server = socket.create_connection(self._server)
+            for end in (client, server):  # else a request in two pieces waits for itself
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._open += [client, server]
             for way in (self._up, self._down):
                 thread = threading.Thread(target=way, args=(client, server), daemon=True)

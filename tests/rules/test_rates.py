@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.rules.rates import LONGEST_WAIT, Bucket, retry_after
+from engine.rules.rates import LONGEST_WAIT, Bucket, next_moment, retry_after
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -113,3 +113,21 @@ def test_waiting_as_told_is_always_enough(rate: float, burst: int, gaps: list[fl
 def test_retry_after_is_a_number_or_a_date_within_reason(header: str | None, seconds: float | None) -> None:
     """FAULTS 30: Retry-After huge, negative, a date."""
     assert retry_after(header, NOW) == seconds
+
+
+@given(
+    st.sampled_from([0.5, 2.0, 8.0]),
+    st.integers(1, 5),
+    st.lists(st.integers(0, 40).map(lambda quarters: quarters / 4), min_size=1, max_size=30).map(sorted),
+)
+def test_moments_are_those_at_which_a_bucket_would_serve(per_second: float, burst: int, asked: list[float]) -> None:
+    """SRC-10: the same rate, told by one number."""
+    bucket, full_at, begun = Bucket.full(per_second, burst, 0.0), 0.0, 0.0
+    for now in asked:
+        begun = max(begun, now)
+        bucket, wait = bucket.take(begun)
+        if wait:
+            begun += wait
+            bucket, wait = bucket.take(begun)
+        moment, full_at = next_moment(full_at, now, per_second, burst)
+        assert moment == pytest.approx(begun)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
 from engine.connectors.rest import logins
 from engine.connectors.rest.address import Base, origin, place
 from engine.connectors.rest.patience import RETRIES, Accept, Patience
+from engine.connectors.rest.rate import Rate, file_of
 from engine.connectors.rest.wire import MOST_BYTES, TOTAL_SECONDS, Wire, no_login
 from engine.model.errors import ConfigurationError
 from engine.model.workspace import Connection
@@ -36,7 +38,12 @@ class WebConnector:
     timeout_seconds, max_bytes, test_path, retries, pagination, data_path, graphql_path.
     """
 
-    def __init__(self, connection: Connection, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        root: Path | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         config = connection.config
         self.connection = connection
         self.base = Base(connection.id, str(config.get("base_url") or config.get("url") or ""))
@@ -49,8 +56,7 @@ class WebConnector:
         )
         self._login = logins.login(connection.id, config.get("auth"), self._post_for_token)
         self._patience = Patience(
-            per_second=connection.per_second,
-            burst=connection.burst,
+            rate=_rate(connection, root),
             retries=int(config.get("retries", RETRIES)),
             monotonic=monotonic,
         )
@@ -172,6 +178,12 @@ class WebConnector:
                 "handed on. Use the final address."
             )
         return target
+
+
+def _rate(connection: Connection, root: Path | None) -> Rate | None:
+    if not connection.per_second:
+        return None
+    return Rate(connection.per_second, connection.burst, file_of(root, connection.id))
 
 
 def _with_parameters(address: str, parameters: Mapping[str, Any]) -> str:

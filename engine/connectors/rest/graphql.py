@@ -46,7 +46,7 @@ _CODES: Mapping[str, type[TaskFailure]] = {
 
 def connect(connection: Connection, root: Path) -> GraphqlConnector:
     """A connector for a `graphql` connection."""
-    return GraphqlConnector(connection)
+    return GraphqlConnector(connection, root)
 
 
 class GraphqlConnector(WebConnector):

@@ -1,9 +1,10 @@
 """Patience: how often and how soon a web service is asked (SRC-10, FAULTS 30).
 
-Law: the connection's rate is kept with every request. Too many requests (429), 500, 502, 503, 504 and a broken
-network are asked again, after what the server asks for or 1, 2, 4 ... seconds, a bounded number of times; nothing
-else is. A server that wants a longer wait than an attempt should sit through gets its way from the retry policy of
-the task. PENSTOCK_TIME_SCALE shortens all waits.
+Law: the connection's rate is kept with every request, over all processes of a workspace; where it has one, what a
+server asks one of them to wait they all wait. Too many requests (429), 500, 502, 503, 504 and a broken network are
+asked again, after what the server asks for or 1, 2, 4 ... seconds, a bounded number of times; nothing else is. A
+server that wants a longer wait than an attempt should sit through gets its way from the retry policy of the task.
+PENSTOCK_TIME_SCALE shortens all waits.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from engine.connectors.rest.rate import LONGEST_HOLD, Rate
 from engine.model.errors import NetworkError, RateLimited, TaskFailure, TimeoutFailure
 from engine.ports.connector import Fetched
-from engine.rules.rates import Bucket
 from engine.rules.web import failure_of_status
 
 RETRIES = 5
 FIRST_WAIT = 1.0
-LONGEST_WAIT = 30.0  # an attempt holds a worker while it waits; what is longer is the retry policy's
+LONGEST_WAIT = LONGEST_HOLD  # an attempt holds a worker while it waits; what is longer is the retry policy's
 AGAIN = frozenset({429, 500, 502, 503, 504})
 
 
@@ -37,8 +38,7 @@ class Patience:
     def __init__(
         self,
         *,
-        per_second: float | None = None,
-        burst: int = 1,
+        rate: Rate | None = None,
         retries: int = RETRIES,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -47,7 +47,7 @@ class Patience:
         self._monotonic, self._sleep, self._chance = monotonic, sleep, chance
         self._scale = float(os.environ.get("PENSTOCK_TIME_SCALE") or 1.0)
         self._retries = retries
-        self._bucket = Bucket.full(per_second, burst, self._now()) if per_second else None
+        self._rate = rate
 
     def ask(self, once: Callable[[], Fetched], where: str, accept: Accept | None = None) -> Fetched:
         """The answer, when it is one; else what is wrong, after all tries."""
@@ -60,6 +60,8 @@ class Patience:
             wait = self._wait(failure, tried) if again and tried < self._retries else None
             if wait is None:
                 raise failure
+            if self._rate is not None and failure.retry_after is not None:
+                self._rate.hold(self._now() + wait, self._now())
             self._sleep(wait * self._scale)
             tried += 1
 
@@ -81,8 +83,8 @@ class Patience:
 
     def keep_rate(self) -> None:
         """Wait until the connection's rate allows one more request."""
-        while self._bucket is not None:
-            self._bucket, wait = self._bucket.take(self._now())
+        while self._rate is not None:
+            wait = self._rate.wait(self._now())
             if wait <= 0:
                 return
             self._sleep(wait * self._scale)

@@ -11,7 +11,7 @@ from engine.model.workspace import Connection
 
 def connect(connection: Connection, root: Path) -> RestConnector:
     """A connector for a `rest` or `http` connection."""
-    return RestConnector(connection)
+    return RestConnector(connection, root)
 
 
 class RestConnector(Sending, WebConnector):
