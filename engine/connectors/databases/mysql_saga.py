@@ -60,6 +60,7 @@ def publish(loading: Loading, staged: Mapping[str, Any]) -> Loaded:
     listed = ", ".join(quoted(each) for each in columns)
 
     def work() -> int:
+        catalog.run(f"DELETE FROM {kept.sql}")
         if mode in _KEYED:
             merge = loading.merging(table, columns)
             catalog.run(
@@ -78,8 +79,8 @@ def publish(loading: Loading, staged: Mapping[str, Any]) -> Loaded:
             return done
         columns_there = loading.catalog.columns(table)
         loading.make(pa.schema([each.field for each in columns_there if each.name != NUMBER]))
-        catalog.run(f"DROP TABLE IF EXISTS {kept.sql}")
-        catalog.run(f"CREATE TABLE {kept.sql} SELECT * FROM {into} LIMIT 0")
+        # Not made anew: an attempt that was given up may be about to commit what its way back is kept in.
+        catalog.run(f"CREATE TABLE IF NOT EXISTS {kept.sql} SELECT * FROM {into} LIMIT 0")
         if mode in _KEYED:
             loading.merging(table, columns).ready()
         return loading.committed(work)

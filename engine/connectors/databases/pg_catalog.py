@@ -138,6 +138,16 @@ class Catalog:
         )
         return {str(name): str(told) for name, told in rows}
 
+    def base_types(self, table: Name) -> dict[str, str]:
+        """Column -> the name of its type, a domain's of what it is made from."""
+        rows = self._link.rows(
+            "SELECT a.attname, b.typname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid "
+            "JOIN pg_type b ON b.oid = COALESCE(NULLIF(t.typbasetype, 0), t.oid) "
+            "WHERE a.attrelid = $1::regclass AND a.attnum > 0 AND NOT a.attisdropped",
+            [table.sql],
+        )
+        return {str(name): str(kind) for name, kind in rows}
+
     def indexed(self, table: Name) -> tuple[set[str], list[str]]:
         """The first columns of indexes, and the columns of the primary key."""
         rows = self._link.rows(

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from engine.connectors.databases.naming import Name, quoted
+from engine.connectors.databases.pg_binary import Binary
 from engine.connectors.databases.pg_catalog import Catalog
 from engine.connectors.databases.pg_copy import text_of
 from engine.connectors.databases.pg_link import Link
@@ -116,7 +117,11 @@ class PgSite:
         self.run(f"TRUNCATE {table.sql}" if may[0][0] else f"DELETE FROM {table.sql}")
 
     def write(self, into: Name, columns: Sequence[str], batches: Iterable[pa.RecordBatch], where: str) -> int:
-        return self._copy(into, columns, "FORMAT csv", text_of(batches))
+        types = self._catalog.base_types(into)
+        binary = Binary(batches, [types.get(each, "") for each in columns])
+        if binary:
+            return self._copy(into, columns, "FORMAT binary", binary.blocks())
+        return self._copy(into, columns, "FORMAT csv", text_of(binary.batches))
 
     def write_text(self, into: Name, text: RawText) -> int:
         """Delimited text into a table, as the server reads it: how many rows."""

@@ -16,7 +16,7 @@ from engine.dataflow.kinds import DECIMAL, INSTANT, field, kind_of
 from engine.model.dataset import DataKind
 from engine.model.errors import DataQualityError
 
-_PLAIN: Mapping[str, pa.DataType] = {
+PLAIN: Mapping[str, pa.DataType] = {
     "bool": pa.bool_(),
     "int2": pa.int16(),
     "int4": pa.int32(),
@@ -52,8 +52,8 @@ class Type:
 
 def plan(name: str, quoted: str, type: Type, modifier: int, *, nullable: bool = True) -> Plan:
     """How to read a column of this type."""
-    if type.name in _PLAIN:
-        arrow = _PLAIN[type.name]
+    if type.name in PLAIN:
+        arrow = PLAIN[type.name]
         return Plan(quoted, field(name, kind_of(pa.field(name, arrow)), nullable=nullable, type=arrow))
     if type.name == "numeric":
         return Plan(quoted, field(name, DataKind.DECIMAL, nullable=nullable, type=_decimal(modifier)))
