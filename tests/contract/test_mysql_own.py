@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from engine.connectors.databases.mysql_bulk import FEWEST, FIRST, MOST, Bulk, Pace
+from engine.connectors.databases.mysql_catalog import Catalog
 from engine.connectors.databases.mysql_ledger import mark, marked
 from engine.connectors.databases.mysql_link import opened as open_link
 from engine.connectors.registry import Connectors
@@ -139,6 +142,36 @@ def test_rows_find_theirs_by_a_key_that_nothing_indexes(rig: LoadRig) -> None:
 
     rig.connector().load(given((same + "1", "", True), (same + "4", "", True)), order("2", Mode.MERGE, **keyed))
     assert rig.rows(look) == [("2", "old"), ("3", "new")]
+
+
+@pytest.mark.parametrize("mode", [Mode.REPLACE, Mode.UPSERT])
+def test_of_two_attempts_at_once_one_publishes(rig: LoadRig, monkeypatch: pytest.MonkeyPatch, mode: Mode) -> None:
+    """INC-04, TXN-03: and the other leaves alone what the first has kept for the way back."""
+    before = [(1, "one"), (2, "two")]
+    rig.connector().load(rows(*before), order("before", Mode.UPSERT))
+    written, more = Event(), Event()
+    plainly = Catalog.run
+
+    def sealing() -> Mapping[str, Any]:
+        written.set()
+        assert more.wait(60)
+        return {}
+
+    def looking(catalog: Catalog, statement: str, values: Sequence[Any] = ()) -> int:
+        if written.is_set() and "_penstock_before" in statement and statement.startswith(("DELETE", "DROP")):
+            more.set()  # the second has found nothing in the ledger
+        return plainly(catalog, statement, values)
+
+    one = order("1", mode)
+    staged = rig.connector().stage(rows((2, "deux"), (3, "c")), one)
+    monkeypatch.setattr(Catalog, "run", looking)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(rig.connector().publish, staged, order("1", mode, seal=sealing))
+        assert written.wait(60)
+        second = pool.submit(rig.connector().publish, staged, one)
+        assert [first.result().already, second.result().already] == [False, True]
+    rig.connector().undo(staged, one)
+    assert rig.rows("SELECT id, name FROM t ORDER BY id") == before
 
 
 class TestWithoutLoadData:
