@@ -426,7 +426,7 @@ def test_dates_before_christ_and_other_small_print() -> None:
     """The bounds that ADBC's numbers are held against are the years 1 to 9999."""
     from engine.connectors.databases import pg_copy
 
-    assert ((date.min - date(1970, 1, 1)).days, (date.max - date(1970, 1, 1)).days) == pg_copy._DAYS
-    low, high = pg_copy._MICROSECONDS
+    assert ((date.min - date(1970, 1, 1)).days, (date.max - date(1970, 1, 1)).days) == pg_copy.DAYS
+    low, high = pg_copy.MICROSECONDS
     assert low == (date.min - date(1970, 1, 1)).days * 86_400_000_000
     assert high == ((date.max - date(1970, 1, 1)).days + 1) * 86_400_000_000 - 1

@@ -146,6 +146,27 @@ def test_what_a_domain_refuses_fails_the_load_as_ever(destination: Any, link: An
     assert link.execute("SELECT count(*) FROM t").fetchone() == (0,)
 
 
+FAR = [2**63 - 1, -(2**63), -100_000_000_000_000_000]  # what DuckDB has for infinity, both, and the year 1200 BC
+
+
+@pytest.mark.parametrize("far", FAR)
+def test_a_time_that_only_text_tells_right_is_refused_as_ever(destination: Any, link: Any, far: int) -> None:
+    """TYP-03: in binary the server would take infinity for the year 294247."""
+    near = pa.record_batch({"at": pa.array([0, None], pa.int64()).view(pa.timestamp("us"))})
+    one = pa.record_batch({"at": pa.array([far], pa.int64()).view(pa.timestamp("us"))})
+    with pytest.raises(DataQualityError, match="'base', table 't'"):
+        destination.load(Batches(near.schema, [near, one]), Order(token="1", target="t"))
+
+
+def test_after_a_time_far_away_the_rows_go_on_as_text(destination: Any, link: Any) -> None:
+    days = [pa.array(each, pa.int32()).view(pa.date32()) for each in ([1, 2], [3_663_000, 4], [5], [-719_162])]
+    rows = [pa.record_batch({"d": each}) for each in days]
+    assert destination.load(Batches(rows[0].schema, rows), Order(token="1", target="t")).rows == 6
+    assert link.execute("SELECT count(*), min(d)::text, extract(year FROM max(d)) FROM t").fetchone() == (
+        6, "0001-01-01", 11_998,
+    )  # fmt: skip
+
+
 def test_nothing_is_nothing_in_either_form(destination: Any, link: Any) -> None:
     empty = pa.schema([("id", pa.int64())])
     assert destination.load(Batches(empty, []), Order(token="1", target="t")).rows == 0

@@ -18,8 +18,8 @@ from engine.model.errors import DataQualityError
 
 _BLOCK = 1 << 20
 _COLUMN = re.compile(r"CSV column #(\d+)")
-_MICROSECONDS = (-62_135_596_800_000_000, 253_402_300_799_999_999)  # the years 1 to 9999
-_DAYS = (-719_162, 2_932_896)
+MICROSECONDS = (-62_135_596_800_000_000, 253_402_300_799_999_999)  # the years 1 to 9999
+DAYS = (-719_162, 2_932_896)
 _WITHOUT_HEADER = csv.WriteOptions(include_header=False, batch_size=8_192)
 
 
@@ -119,7 +119,7 @@ def _within(column: pa.Array, one: pa.Field, where: str) -> None:
     """Infinity arrives as a number far away."""
     days = pa.types.is_date(one.type)
     ends = pc.min_max(column.view(pa.int32() if days else pa.int64()))
-    low, high = _DAYS if days else _MICROSECONDS
+    low, high = DAYS if days else MICROSECONDS
     if ends["min"].is_valid and not low <= ends["min"].as_py() <= ends["max"].as_py() <= high:
         raise _refused(one, where)
 

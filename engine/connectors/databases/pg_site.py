@@ -119,9 +119,10 @@ class PgSite:
     def write(self, into: Name, columns: Sequence[str], batches: Iterable[pa.RecordBatch], where: str) -> int:
         types = self._catalog.base_types(into)
         binary = Binary(batches, [types.get(each, "") for each in columns])
-        if binary:
-            return self._copy(into, columns, "FORMAT binary", binary.blocks())
-        return self._copy(into, columns, "FORMAT csv", text_of(binary.batches))
+        done = self._copy(into, columns, "FORMAT binary", binary.blocks()) if binary else 0
+        if binary and binary.whole:
+            return done
+        return done + self._copy(into, columns, "FORMAT csv", text_of(binary.left))
 
     def write_text(self, into: Name, text: RawText) -> int:
         """Delimited text into a table, as the server reads it: how many rows."""
