@@ -145,8 +145,8 @@ class PgSite:
     def settled(self, table: Name, keys: Sequence[str]) -> None:
         """Of a table that was never analysed the server may think that it has one row, and go through all of it
         for each row of the other. Of a wide table the other columns would take longer than the load."""
-        known: Any = self.rows("SELECT reltuples FROM pg_class WHERE oid = $1::regclass", [table.sql])[0][0]
-        if known <= 0:
+        asked = "SELECT 1 FROM pg_class WHERE oid = $1::regclass AND relkind = 'r' AND reltuples <= 0"
+        if self.rows(asked, [table.sql]):
             self.run(f"ANALYZE {table.sql} ({', '.join(quoted(each) for each in keys)})")
 
     def uri(self, table: Name) -> str:
