@@ -138,7 +138,7 @@ class TestKill:
         prove_back(rig, cut)
         assert _own(rig) == ["_penstock_loads"]
 
-    @pytest.mark.parametrize("place", ["ledger.made", "load.put", "load.copied", "load.made", "load.written"])
+    @pytest.mark.parametrize("place", ["load.ledger", "load.put", "load.copied", "load.made", "load.written"])
     def test_a_first_load_that_was_killed_is_done_by_the_next(self, rig: LoadRig, place: str) -> None:
         """INC-04: a target that was made is left empty; loads still take turns on the ledger's first row."""
         assert run(rig, Kill(Mode.APPEND, place), seal=2) == -signal.SIGKILL

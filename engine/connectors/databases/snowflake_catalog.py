@@ -114,7 +114,7 @@ class Ledger:
                 "mode VARCHAR, loaded_rows NUMBER(38,0), seal VARCHAR, loaded_at TIMESTAMP_TZ)",
             )
             self._found = True
-            failpoint.hit("ledger.made")
+            failpoint.hit("load.ledger")
         # Who made the table may have died before this row, without which nobody would wait for anybody.
         if not rows(self._link, f"SELECT 1 FROM {self._sql} WHERE token = '' LIMIT 1"):
             rows(self._link, f"INSERT INTO {self._sql} SELECT '', '', '', '', 0, '{{}}', CURRENT_TIMESTAMP()")
