@@ -16,13 +16,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from urllib.parse import urlsplit, urlunsplit
 
 from benchmarks.data_duckdb import TYPES, write
+from benchmarks.data_postgres import database
 from benchmarks.loads import load, preload
 from engine.executors.local import ARROW
 from engine.model.workspace import Connection
@@ -30,7 +29,6 @@ from engine.model.workspace import Connection
 ROWS = 1_000_000
 ROUNDS = 5
 DLT = os.environ.get("PENSTOCK_DLT_PYTHON") or ".venv-rivals/bin/python"
-SERVER = os.environ.get("PENSTOCK_TEST_POSTGRES") or "postgresql://postgres@127.0.0.1:5432/postgres"
 
 Figures = Mapping[str, float]
 
@@ -40,7 +38,7 @@ def main(rows: int) -> int:
     if not Path(DLT).exists():
         print(json.dumps({"benchmark": "data_dlt", "skipped": f"no {DLT}: `make rivals` makes it"}))
         return 0
-    with tempfile.TemporaryDirectory() as folder, _database() as url:
+    with tempfile.TemporaryDirectory() as folder, database() as url:
         file = Path(folder) / "customers.csv"
         write(file, rows)
         missed = _beside("csv_to_duckdb", file, ("dlt:duckdb", "kept", "any"), "any", 2.0)
@@ -108,21 +106,6 @@ def ours(way: str, file: Path, target: str) -> None:
     seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(json.dumps({"rows": rows, "seconds": seconds, "peak_mb": peak}))
-
-
-@contextmanager
-def _database() -> Iterator[str]:
-    """A database of its own, dropped at the end."""
-    import psycopg
-
-    name = f"penstock_dlt_{os.getpid()}"
-    with psycopg.connect(SERVER, autocommit=True) as link:
-        link.execute(f"CREATE DATABASE {name}")
-    try:
-        yield urlunsplit(urlsplit(SERVER)._replace(path=f"/{name}"))
-    finally:
-        with psycopg.connect(SERVER, autocommit=True) as link:
-            link.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 if __name__ == "__main__":

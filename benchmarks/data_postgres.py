@@ -54,7 +54,7 @@ COLUMNS = {
 def main(millions: list[int]) -> int:
     """Measure each size; the number of figures missed."""
     missed = 0
-    with tempfile.TemporaryDirectory() as folder, _database() as url:
+    with tempfile.TemporaryDirectory() as folder, database() as url:
         for size in millions:
             missed += _measure(Path(folder), url, size * 1_000_000)
     return missed
@@ -173,7 +173,7 @@ def _run(way: str, source: Path, url: str) -> None:
 
 
 @contextmanager
-def _database() -> Iterator[str]:
+def database() -> Iterator[str]:
     """A database of its own on the server."""
     import psycopg
     from psycopg.sql import SQL, Identifier

@@ -230,6 +230,14 @@ def test_a_wide_table_has_memory_for_its_columns(tmp_path: Path) -> None:
     opened.close()
 
 
+def test_a_file_that_claims_columns_without_end_gets_no_memory_without_end(tmp_path: Path) -> None:
+    opened = open_at(tmp_path / "wide.duckdb")
+    rows = pa.table([pa.array([1])] * 2500, [f"c{at}" for at in range(2500)])
+    assert opened.load(Batches(rows.schema, rows.to_batches()), Order(token="1", target="t")).rows == 1
+    assert opened.scalar("SELECT current_setting('memory_limit')", {}) == "1.9 GiB"
+    opened.close()
+
+
 def test_two_threads_write_where_rows_may_be_in_any_order(tmp_path: Path) -> None:
     """PRF: every row is there once, and of two with one key the last still counts."""
     opened = open_at(tmp_path / "any.duckdb", row_order="any")

@@ -33,9 +33,8 @@ from engine.model.workspace import Connection
 
 MEMORY_MB = 96  # with Arrow and the interpreter an attempt stays below 256 MB
 INDEX_MB = 320  # an index of some ten million keys
-COLUMN_MB = (
-    1  # for each column of the rows being written; half of it was enough for 100, 300 and 800 columns of text
-)
+MOST_MB = 2048  # however many columns a file claims to have
+COLUMN_MB = 1  # for each column being written; half of it was enough for 100, 300 and 800 columns of text
 THREADS = 1  # rows come from one Python thread; a second one that keeps their order makes loads slower
 # Where the order of rows may be any, two threads write, each to row groups of its own.
 UNORDERED_THREADS, UNORDERED_MB = 2, 80
@@ -111,7 +110,7 @@ class Session:
     def widen(self, columns: int, *, indexed: bool) -> None:
         """More memory from here on, for a wide table or an index; nothing where the connection says how much
         there is."""
-        wanted = max(INDEX_MB if indexed else 0, columns * COLUMN_MB)
+        wanted = min(MOST_MB, max(INDEX_MB if indexed else 0, columns * COLUMN_MB))
         if "memory_mb" not in self._config and wanted > MEMORY_MB:
             self.writing().execute(f"SET memory_limit = '{wanted}MB'")
 

@@ -15,6 +15,7 @@ from engine.connectors.databases.mysql_catalog import Catalog, Name, quoted
 
 _LAST = "_penstock_last"
 _THERE = "_penstock_there"
+_NEVER_INDEXED = ("json", "geometry", "point", "linestring", "polygon", "multi")
 _PREFIX = 100  # characters of a text that are indexed
 
 
@@ -44,8 +45,9 @@ class Merge:
             f"WHERE l.{number} IS NULL"
         )
         self.catalog.run(f"DROP TEMPORARY TABLE {last}")
-        if self._unindexed():
-            self.catalog.run(f"ALTER TABLE {self.stage.sql} ADD INDEX ({', '.join(self._indexed_parts())})")
+        parts = self._indexed_parts() if self._unindexed() else []
+        if parts:
+            self.catalog.run(f"ALTER TABLE {self.stage.sql} ADD INDEX ({', '.join(parts)})")
 
     def ready(self) -> None:
         """Right before the transaction: a place for what is found out in it."""
@@ -64,7 +66,8 @@ class Merge:
 
     def _indexed_parts(self) -> list[str]:
         types = {row[0]: str(row[1]) for row in self.catalog.rows(f"SHOW COLUMNS FROM {self.stage.sql}")}
-        return [f"{quoted(each)}{_prefix(types[each])}" for each in self.keys[:7]]
+        able = [each for each in self.keys if not types[each].startswith(_NEVER_INDEXED)]
+        return [f"{quoted(each)}{_prefix(types[each])}" for each in able[:7]]
 
     def without_key(self) -> int:
         """How many rows have a null in their key."""
