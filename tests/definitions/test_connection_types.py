@@ -54,6 +54,11 @@ def test_a_reference_may_stand_for_a_port(workspace: Workspace) -> None:
     assert problems(workspace, "{type: postgresql, host: db, port: '${env:PORT:-5432}'}") == []
 
 
+def test_the_order_of_rows_may_be_given_up_in_duckdb(workspace: Workspace) -> None:
+    assert problems(workspace, "{type: duckdb, path: d.duckdb, row_order: any}") == []
+    assert "kept, any" in problems(workspace, "{type: duckdb, path: d.duckdb, row_order: desc}")[0].message
+
+
 EXAMPLES = re.findall(
     r"```yaml\n(.*?)```", (Path(__file__).parents[2] / "docs" / "connections.md").read_text(encoding="utf-8"), re.S
 )
