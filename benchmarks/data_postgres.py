@@ -3,7 +3,7 @@
 Prints one JSON line per size. `raw` appends a file with columns mapped one to one, as the `load` task does it,
 beside psql's own copy of the same file; `checked` looks at every value (`columns` with types); `parquet` reads the
 table into a file, beside ADBC handing its rows out. What the zygote of data attempts has loaded is loaded first.
-Each measurement is a process and a table of its own; of several rounds the fastest counts. The server is
+Each measurement is a process and a table of its own; of several rounds the median counts. The server is
 PENSTOCK_TEST_POSTGRES, else postgresql://postgres@127.0.0.1:5432/postgres.
 """
 
@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -27,7 +28,7 @@ from engine.executors.local import ARROW
 from engine.model.workspace import Connection
 
 SERVER = os.environ.get("PENSTOCK_TEST_POSTGRES") or "postgresql://postgres@127.0.0.1:5432/postgres"
-ROUNDS = 2
+ROUNDS = 3
 TABLE = (
     "CREATE TABLE {} (id bigint, customer text, email text, amount numeric(12,2), quantity bigint, "
     "active boolean, created_at timestamp, note text)"
@@ -65,20 +66,18 @@ def _measure(folder: Path, url: str, rows: int) -> int:
     copy = f"COPY ({ROWS.format(rows=rows)}) TO '{source}' (HEADER)"
     generate = f"import duckdb; duckdb.sql('SET enable_progress_bar = false'); duckdb.sql({copy!r})"
     subprocess.run([sys.executable, "-c", generate], check=True)
-    best: dict[str, dict[str, float]] = {}
+    found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
     for _ in range(ROUNDS):
         for way in WAYS:
-            found = _child(way, source, url)
-            assert found["rows"] == rows, (way, found)
-            if way not in best or found["seconds"] < best[way]["seconds"]:
-                best[way] = found
-    rate = {way: round(rows / found["seconds"]) for way, found in best.items()}
+            found[way].append(_child(way, source, url))
+            assert found[way][-1]["rows"] == rows, (way, found[way][-1])
+    rate = {way: round(rows / median(each["seconds"] for each in all_of)) for way, all_of in found.items()}
     ratios = {
         "raw_to_psql": (round(rate["raw"] / rate["psql"], 2), 0.9),
         "checked_to_psql": (round(rate["checked"] / rate["psql"], 2), 0.4),
         "parquet_to_adbc": (round(rate["parquet"] / rate["adbc"], 2), 0.7),
     }
-    peaks = {f"{way}_peak_mb": best[way]["peak_mb"] for way in ("raw", "checked", "parquet")}
+    peaks = {f"{way}_peak_mb": max(each["peak_mb"] for each in found[way]) for way in ("raw", "checked", "parquet")}
     line = {"benchmark": "data_postgres", "rows": rows, "file_mb": round(source.stat().st_size / 1e6)}
     print(
         json.dumps(

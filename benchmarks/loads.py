@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,14 +10,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from engine.bootstrap.parts import HEAVY
+from engine.bootstrap.parts import HEAVY, LIGHT
 from engine.model.workspace import Connection
 
 
 def preload() -> None:
     """What the zygote of data attempts has loaded before any of them begins."""
-    for module in HEAVY:
+    for module in (*LIGHT, *HEAVY):
         import_module(module)
+    gc.freeze()  # as it does
 
 
 def load(config: Mapping[str, Any], folder: Path, target: Connection) -> int:

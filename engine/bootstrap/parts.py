@@ -36,6 +36,9 @@ HEAVY = (
     *("pyarrow", "pyarrow.compute", "pyarrow.csv", "pyarrow.parquet", "duckdb", "psycopg"),
     *("engine.dataflow.conform", "engine.dataflow.newer", "engine.dataflow.staging"),
     *("engine.tasks.extract", "engine.tasks.load", "engine.tasks.saga", "engine.connectors.registry"),
+    # Those of every installation: imported in each attempt, they would be a tenth of a second of it.
+    *("engine.connectors.files.connector", "engine.connectors.databases.sqlite"),
+    *("engine.connectors.databases.postgresql", "engine.connectors.databases.duckdb"),
 )
 
 

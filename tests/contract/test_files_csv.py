@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import gzip
 import io
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.connectors.files.formats.csv_blocks import boundary
+from engine.connectors.files.compression import Plain
+from engine.connectors.files.formats.csv_blocks import blocks, boundary
 from engine.connectors.files.formats.csv_sink import CsvSink
 from engine.model.errors import ConfigurationError, DataQualityError
 from engine.ports.source import Selection
@@ -247,3 +249,36 @@ def test_what_is_written_is_read_by_postgresql_as_it_was(bench: Bench, postgres_
         found = link.execute(f"SELECT {columns} FROM t").fetchall()
     assert [dict(zip(TYPES, row, strict=True)) for row in found] == rows
     reading.close()
+
+
+class Unseekable(io.BytesIO):
+    """As a stream from far away."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+@given(
+    rows=st.lists(st.lists(st.text('a"\n\r,é', max_size=12), min_size=2, max_size=3), max_size=30),
+    size=st.integers(4, 120),
+    mark=st.booleans(),
+)
+def test_blocks_are_the_text_in_whole_records_wherever_it_comes_from(
+    rows: list[list[str]], size: int, mark: bool
+) -> None:
+    """What is behind a block's last record is read again, or kept where the file cannot go back."""
+    out = io.StringIO(newline="")
+    csv.writer(out, quoting=csv.QUOTE_ALL).writerows(rows)
+    text = out.getvalue().encode()
+    given_bytes = b"\xef\xbb\xbf" * mark + text
+    ways = [
+        (io.BytesIO(given_bytes), None),
+        (Unseekable(given_bytes), None),
+        (io.BytesIO(gzip.compress(given_bytes)), "gzip"),
+    ]
+    for file, compression in ways:
+        plain = Plain(file, compression, "a.csv", 1 << 20)
+        made = [bytes(block) for block in blocks(plain, '"', "utf-8", "a.csv", size)]
+        assert b"".join(made) == text
+        assert all(block.count(b'"') % 2 == 0 and block.endswith(b"\n") for block in made)
+        assert plain.count == len(given_bytes)

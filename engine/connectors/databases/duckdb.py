@@ -1,8 +1,8 @@
 """DuckDB files, read from and written to through Arrow.
 
 Law: see duckdb_session for its bounds. Config: {path, memory_mb, threads, row_order, timeout_seconds}; a relative
-path is below the workspace. `row_order: any` lets two threads write rows, in whatever order. Delimited text comes
-through Arrow, too: DuckDB's own reader rounds 1.5 to an integer without a word.
+path is below the workspace. `row_order: any` lets two threads write rows of every width, in whatever order.
+Delimited text comes through Arrow, too: DuckDB's own reader rounds 1.5 to an integer without a word.
 """
 
 from __future__ import annotations

@@ -103,12 +103,12 @@ class Catalog:
 
     def indexed(self, table: Name) -> bool:
         """Whether anything keeps an index on it: a key, a unique constraint, CREATE INDEX."""
-        row = self._link.execute(
+        rows = self._link.execute(
             "SELECT coalesce(any_value(index_count), 0) > 0 FROM duckdb_tables() WHERE database_name = "
             "current_database() AND schema_name = $1 AND table_name = $2",
             [table.schema, table.table],
-        ).fetchone()
-        return bool(row and row[0])
+        ).fetchall()  # a result not read to its end is in the way of what comes next
+        return bool(rows and rows[0][0])
 
 
 def target(given: str) -> Name:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from engine.connectors.databases import duckdb_types as types
 from engine.connectors.databases.duckdb_catalog import Catalog, target
+from engine.connectors.databases.duckdb_groups import in_row_groups
 from engine.connectors.databases.duckdb_ledger import Ledger
 from engine.connectors.databases.duckdb_session import Session
 from engine.connectors.databases.fitting import fitted, names_in
@@ -52,7 +53,11 @@ class Loading:
             if self.order.mode is Mode.REPLACE:
                 self.link.execute(f"DELETE FROM {self.name.sql}")
             columns = self.columns(stream.schema.names)
-            return self.insert(self.name, columns, self.fed(stream, columns))
+            rows = self.fed(stream, columns)
+            if self.catalog.indexed(self.name):
+                return self.insert(self.name, columns, rows)
+            with in_row_groups(self.session, rows) as grouped:
+                return self.insert(self.name, columns, grouped)
 
         return self.committed(work)
 

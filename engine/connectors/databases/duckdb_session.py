@@ -13,7 +13,7 @@ import re
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,9 +35,14 @@ MEMORY_MB = 96  # with Arrow and the interpreter an attempt stays below 256 MB
 INDEX_MB = 320  # an index of some ten million keys
 MOST_MB = 2048  # however many columns a file claims to have
 COLUMN_MB = 1  # for each column being written; half of it was enough for 100, 300 and 800 columns of text
-THREADS = 1  # rows come from one Python thread; a second one that keeps their order makes loads slower
+THREADS = (
+    1  # a second one that keeps the order of rows makes most things slower (duckdb_groups has what it does not)
+)
 # Where the order of rows may be any, two threads write, each to row groups of its own.
 UNORDERED_THREADS, UNORDERED_MB = 2, 80
+# Where two threads write whole row groups in order: what they may take; and, for each column and thread, what
+# DuckDB wants to see before it starts them. It never takes that.
+ORDERED_THREADS, ORDERED_MB, SHOWN_MB = 2, 64, 8.5
 
 # How a message begins: errors that come out of a stream have no class of their own.
 _BEGINNINGS: tuple[tuple[str, type[TaskFailure]], ...] = (
@@ -81,6 +86,7 @@ class Session:
         self.reading = 0  # cursors that are open on it
         self._link: duckdb.DuckDBPyConnection | None = None
         self._writable = False
+        self._memory_mb = 0
         _SESSIONS.add(self)
 
     @property
@@ -112,7 +118,35 @@ class Session:
         there is."""
         wanted = min(MOST_MB, max(INDEX_MB if indexed else 0, columns * COLUMN_MB))
         if "memory_mb" not in self._config and wanted > MEMORY_MB:
-            self.writing().execute(f"SET memory_limit = '{wanted}MB'")
+            _limit(self.writing(), wanted)
+            self._memory_mb = wanted
+
+    @property
+    def threads_in_order(self) -> int:
+        """How many may write whole row groups of one table: not several while the file is read beside."""
+        beside = any(each.path == self.path and each.reading for each in tuple(_SESSIONS))
+        kept = _order_kept(self.id, self._config)
+        return _number(self.id, self._config, "threads", ORDERED_THREADS) if kept and not beside else 1
+
+    @property
+    def memory_in_order(self) -> int:
+        """What they may take, in MB."""
+        return _number(self.id, self._config, "memory_mb", ORDERED_MB)
+
+    @contextmanager
+    def in_order(self, columns: int) -> Iterator[Callable[[int], None]]:
+        """Several threads for what is written meanwhile. Yields what bounds their memory, in MB, once they run."""
+        threads, link = self.threads_in_order, self.writing()
+        shown = max(self.memory_in_order, int(SHOWN_MB * threads * columns) + 4)
+        knob = link.cursor()
+        knob.execute(f"SET memory_limit = '{shown}MB'")
+        knob.execute(f"SET threads = {threads}")
+        try:
+            yield lambda mb: _limit(knob, int(self._config.get("memory_mb", mb)))
+        finally:
+            knob.execute(f"SET threads = {_number(self.id, self._config, 'threads', THREADS)}")
+            _limit(knob, self._memory_mb)
+            knob.close()
 
     def close(self) -> None:
         """Close the file; DuckDB removes what it has spilled."""
@@ -141,6 +175,7 @@ class Session:
                 link = duckdb.connect(str(self.path), config=self._settings())
             link.execute("SET TimeZone = 'UTC'")
         self._link, self._writable = link, writable
+        self._memory_mb = _number(self.id, self._config, "memory_mb", MEMORY_MB)
 
     def _settings(self) -> dict[str, str | bool | int | float | list[str]]:
         # The same for every connector of this process: one that differs could not share the open file.
@@ -183,6 +218,10 @@ class Session:
             yield
         finally:
             timer.cancel()
+
+
+def _limit(link: duckdb.DuckDBPyConnection, mb: int) -> None:
+    link.execute(f"SET memory_limit = '{mb}MB'")
 
 
 def _path(connection: Connection, root: Path) -> Path:

@@ -41,9 +41,10 @@ def _near(name: str, there: Sequence[str]) -> str:
 
 def fitted(batch: pa.RecordBatch, target: Sequence[pa.Field], where: str) -> pa.RecordBatch:
     """The batch with every column fit for its field of `target` (in the batch's order)."""
-    columns = [
-        _fit(column, one, to, where) for column, one, to in zip(batch.columns, batch.schema, target, strict=True)
-    ]
+    given = batch.columns
+    columns = [_fit(column, one, to, where) for column, one, to in zip(given, batch.schema, target, strict=True)]
+    if all(made is before for made, before in zip(columns, given, strict=True)):
+        return batch
     fields = [pa.field(one.name, column.type) for one, column in zip(batch.schema, columns, strict=True)]
     return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
 

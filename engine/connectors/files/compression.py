@@ -6,6 +6,7 @@ error at the cap: a few kilobytes can unfold into terabytes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import IO, Any
 
@@ -25,7 +26,7 @@ def by_content(head: bytes) -> str | None:
 
 
 class Plain:
-    """The decompressed bytes of one file, counted and capped; `read` and `close` are all there is."""
+    """The decompressed bytes of one file, counted and capped."""
 
     def __init__(self, file: IO[bytes], compression: str | None, name: str, most: int) -> None:
         self._name, self._most, self._file = name, most, file
@@ -53,6 +54,14 @@ class Plain:
                 "if that is right, raise `max_bytes` of the connection."
             )
         return data
+
+    def unread(self, size: int) -> bool:
+        """Go back, so that the last `size` bytes come again; whether this file can."""
+        if self._compression is not None or not self._file.seekable():
+            return False
+        self._file.seek(-size, os.SEEK_CUR)
+        self.count -= size
+        return True
 
     def close(self) -> None:
         """Let go of the file."""

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
-from engine.connectors.files.formats.csv_blocks import BLOCK, blocks, first_record
+from engine.connectors.files.formats.csv_blocks import BLOCK, Block, blocks, first_record
 from engine.connectors.files.formats.csv_kinds import kinds
 from engine.connectors.files.names import shown
 from engine.connectors.files.options import ReadOptions
@@ -48,8 +48,9 @@ class CsvText:
         self.delimiter = file.options.delimiter or delimiter_of(file.entry.name)
         self.quote = file.options.quote
 
-    def names(self, block: bytes) -> tuple[list[str], int]:
+    def names(self, given: Block) -> tuple[list[str], int]:
         """The columns, and where the rows begin. DataQualityError for two of one name."""
+        block = bytes(given)
         cut = first_record(block, self.quote.encode())
         cells = self._cells(block[:cut])
         if not self.options.header:
@@ -76,7 +77,7 @@ class CsvText:
         )
         return next(reader, [""])
 
-    def table(self, block: bytes, names: Sequence[str], types: pa.Schema | None, wanted: Sequence[str]) -> pa.Table:
+    def table(self, block: Block, names: Sequence[str], types: pa.Schema | None, wanted: Sequence[str]) -> pa.Table:
         """One block as Arrow; its errors are Arrow's."""
         convert = arrow_csv.ConvertOptions(
             column_types=types,
@@ -148,20 +149,20 @@ class _Reader:
         as_text = told is not None and told.format is not None
         return pa.string() if as_text or pa.types.is_binary(one.type) or pa.types.is_null(one.type) else one.type
 
-    def batches(self, given: Iterator[bytes], pool: ThreadPoolExecutor) -> Iterator[pa.RecordBatch]:
+    def batches(self, given: Iterator[Block], pool: ThreadPoolExecutor) -> Iterator[pa.RecordBatch]:
         waiting: deque[Future[pa.Table]] = deque()
         for block in given:
             if not self.names:
                 self.names, cut = self.text.names(block)
                 block = block[cut:]
-            if block[:1] not in _LINE_ENDS or block.strip(b"\r\n") or len(self.names) == 1:
+            if block[:1] not in _LINE_ENDS or bytes(block).strip(b"\r\n") or len(self.names) == 1:
                 waiting.append(pool.submit(self._table, block))
             if len(waiting) > _AHEAD:
                 yield from self._finished(waiting.popleft())
         while waiting:
             yield from self._finished(waiting.popleft())
 
-    def _table(self, block: bytes) -> pa.Table:
+    def _table(self, block: Block) -> pa.Table:
         return self.text.table(block, self.names, self._parsed, self.schema.names) if block else None
 
     def _finished(self, future: Future[pa.Table]) -> Iterator[pa.RecordBatch]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from engine.connectors.files.compression import Plain
 from engine.connectors.files.names import shown
@@ -15,19 +16,23 @@ from engine.model.errors import DataQualityError
 
 BLOCK = 512 << 10  # stays in the processor's cache: larger ones are slower, and take more memory
 LONGEST_RECORD = 64 << 20
+Block: TypeAlias = bytes | memoryview
 _BOM = b"\xef\xbb\xbf"
 
 
-def blocks(plain: Plain, quote: str, encoding: str, name: str, size: int = BLOCK) -> Iterator[bytes]:
-    """The file as UTF-8, without its mark, in blocks of whole records."""
+def blocks(plain: Plain, quote: str, encoding: str, name: str, size: int = BLOCK) -> Iterator[Block]:
+    """The file as UTF-8, without its mark, in blocks of whole records. What is behind the last of them is read once
+    more where that can be, which takes less than to put blocks together."""
     mark = quote.encode()
     held = b""
     for data in _texts(plain, encoding, name, size):
         held = held + data if held else data
         cut = boundary(held, mark)
         if cut:
-            yield held[:cut]
+            yield memoryview(held)[:cut]
             held = held[cut:]
+            if encoding == "utf-8" and plain.unread(len(held)):
+                held = b""
         elif len(held) > LONGEST_RECORD:
             raise DataQualityError(
                 f"'{shown(name)}' has a record of more than {LONGEST_RECORD >> 20} MB: a quote is opened and "
@@ -86,7 +91,7 @@ def _recoded(plain: Plain, encoding: str, name: str, size: int) -> Iterator[byte
 def boundary(held: bytes, mark: bytes) -> int:
     """Where the last whole record ends; 0 when none does."""
     end = b"\n" if b"\n" in held else b"\r"
-    cut = held.rfind(end) + 1
+    cut = held.rfind(end, 0, None if end == b"\n" else -1) + 1  # the other half of a last \r may be yet to come
     if not mark or not cut or mark not in held:
         return cut
     quotes = held.count(mark, 0, cut)

@@ -36,7 +36,7 @@ def _records(file: SourceFile, plain: Plain, size: int) -> Generator[Any, None, 
     decode = json.JSONDecoder(parse_float=Decimal if exact(file) else None).decode
     number = 0
     for block in blocks(plain, "", file.options.encoding, file.entry.name, size):
-        for line in block.split(b"\n"):
+        for line in bytes(block).split(b"\n"):
             number += 1
             if line and not line.isspace():
                 try:
