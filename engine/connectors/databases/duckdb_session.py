@@ -40,9 +40,9 @@ THREADS = (
 )
 # Where the order of rows may be any, two threads write, each to row groups of its own.
 UNORDERED_THREADS, UNORDERED_MB = 2, 80
-# Where two threads write whole row groups in order: what they may take; and, for each column and thread, what
-# DuckDB wants to see before it starts them. It never takes that.
-ORDERED_THREADS, ORDERED_MB, SHOWN_MB = 2, 64, 8.5
+# Where two threads write whole row groups in order: what they and their groups may take; and, for each column
+# and thread, what DuckDB wants to see before it starts them. It never takes that.
+ORDERED_THREADS, ORDERED_MB, SHOWN_MB = 2, 80, 8.5
 
 # How a message begins: errors that come out of a stream have no class of their own.
 _BEGINNINGS: tuple[tuple[str, type[TaskFailure]], ...] = (
@@ -130,7 +130,7 @@ class Session:
 
     @property
     def memory_in_order(self) -> int:
-        """What they may take, in MB."""
+        """What they may take with the rows they hold, in MB."""
         return _number(self.id, self._config, "memory_mb", ORDERED_MB)
 
     @contextmanager
