@@ -17,8 +17,8 @@ import pyarrow as pa
 from engine.connectors.databases.duckdb_session import Session
 
 ROWS = 122_880  # of a row group; a file made with other ones is written right, and slower
-# What DuckDB needs for a thread: most of a group's rows once more, and a block or two of each column. Half of it was
-# enough for rows of numbers and of text, of 16 to 150 bytes; more made nothing faster.
+# What DuckDB needs for a thread: most of a group's rows once more, and a block or two of each column. Half of it
+# was enough for rows of numbers and of text, of 16 to 150 bytes; more made nothing faster.
 PER_GROUP, PER_COLUMN_MB, LEAST_MB = 0.8, 0.5, 32
 MOST_GROUPS = 1.5  # what rows may grow to before a group is ended early
 
