@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from engine.connectors.databases import duckdb_session
 from engine.connectors.registry import Connectors
 from engine.dataflow.kinds import kind_of
 from engine.dataflow.streams import Batches
@@ -62,6 +63,30 @@ def test_a_file_that_another_process_writes_is_worth_another_try(file: Path, lin
             with pytest.raises(ResourceExhaustion, match=rf"'own'.*by process {pid}.*pool with a single slot"):
                 attempt()
     assert "1 table(s)" in link.test()
+
+
+def test_who_reads_or_writes_rows_waits_for_its_turn(
+    file: Path, link: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs that load into one file do so one after the other; a look does not wait."""
+    there = pa.schema([("id", pa.int32()), ("name", pa.string())])
+    ways: list[Callable[[], bool]] = [
+        lambda: link.load(Batches(there, []), Order(token="1", target="t")).rows == 0,
+        lambda: link.ledger("2", "t") is None,
+        lambda: sum(each.num_rows for each in link.read(Selection(table="t"))) == 1,
+    ]
+    for way in ways:
+        link.close()
+        with ExitStack() as held:
+            held.enter_context(held_by_another(file))
+            monkeypatch.setattr(f"{duckdb_session.__name__}.time.sleep", lambda _: held.close())
+            assert way()
+
+
+def test_a_turn_that_does_not_come_is_given_up(file: Path) -> None:
+    impatient = open_at(file, timeout_seconds=0.3)
+    with held_by_another(file) as pid, pytest.raises(ResourceExhaustion, match=f"by process {pid}"):
+        impatient.load(Batches(pa.schema([("id", pa.int32())]), []), Order(token="1", target="t"))
 
 
 def test_many_may_look_at_once(file: Path, link: Any) -> None:

@@ -22,7 +22,7 @@ from engine.connectors.databases.duckdb_catalog import target as named
 from engine.connectors.databases.duckdb_ledger import Ledger
 from engine.connectors.databases.duckdb_loading import Loading, create, uri_of
 from engine.connectors.databases.duckdb_reading import Looking
-from engine.connectors.databases.duckdb_session import Session
+from engine.connectors.databases.duckdb_session import STATEMENT_SECONDS, Session
 from engine.connectors.databases.duckdb_types import columns_sql
 from engine.connectors.databases.naming import quoted
 from engine.dataflow.kinds import limited
@@ -30,8 +30,6 @@ from engine.model.workspace import Connection
 from engine.ports.destination import Loaded, Mode, Order
 from engine.ports.source import Candidate, Reading, Selection
 from engine.ports.stream import RawText, Stream
-
-STATEMENT_SECONDS = 60.0
 
 
 def connect(connection: Connection, root: Path) -> DuckDb:
@@ -88,7 +86,7 @@ class DuckDb:
             return Looking(self._session, selection).newest()
 
     def read(self, selection: Selection) -> Reading:
-        with self._session.failures():
+        with self._session.in_turn(), self._session.failures():
             return Looking(self._session, selection).read()
 
     # Destination
@@ -123,7 +121,8 @@ class DuckDb:
                 link.execute(f"ALTER TABLE {table.sql} ADD COLUMN IF NOT EXISTS {column}")
 
     def ledger(self, token: str, target: str) -> Loaded | None:
-        return self._entered(target).get(token) if self._session.there() else None
+        with self._session.in_turn():
+            return self._entered(target).get(token) if self._session.there() else None
 
     def watermark(self, scope: str, target: str) -> Mapping[str, Any] | None:
         return self._entered(target).newest(scope) if self._session.there() else None
@@ -135,19 +134,24 @@ class DuckDb:
             return Ledger(link, name, uri_of(self._session, name))
 
     def load(self, stream: Stream, order: Order) -> Loaded:
-        return Loading(self._session, order).load(stream)
+        with self._session.in_turn():
+            return Loading(self._session, order).load(stream)
 
     def load_raw(self, text: RawText, order: Order) -> Loaded | None:
         return None
 
     def stage(self, stream: Stream, order: Order) -> Mapping[str, Any]:
-        return saga.stage(self._session, stream, order)
+        with self._session.in_turn():
+            return saga.stage(self._session, stream, order)
 
     def publish(self, staged: Mapping[str, Any], order: Order) -> Loaded:
-        return saga.publish(self._session, staged, order)
+        with self._session.in_turn():
+            return saga.publish(self._session, staged, order)
 
     def undo(self, staged: Mapping[str, Any], order: Order) -> None:
-        saga.undo(self._session, staged, order)
+        with self._session.in_turn():
+            saga.undo(self._session, staged, order)
 
     def discard(self, staged: Mapping[str, Any]) -> None:
-        saga.discard(self._session, staged)
+        with self._session.in_turn():
+            saga.discard(self._session, staged)

@@ -3,7 +3,8 @@
 Law: memory is limited and what does not fit goes to a temporary folder, but for indexes, which DuckDB holds whole,
 and a block or two of each column that is written: who writes to a table that needs more asks for it (`widen`). No
 extension is ever downloaded, and no variable of this program can be named in a query. A look opens the file
-read-only, so that many may look at once. A message repeats no value of a row or a query.
+read-only, so that many may look at once; who comes to read or write rows waits its turn. A message repeats no value
+of a row or a query.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import re
 import tempfile
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +33,7 @@ from engine.model.errors import (
 )
 from engine.model.workspace import Connection
 
+STATEMENT_SECONDS, ASK_EVERY = 60.0, 0.2
 MEMORY_MB = 96  # with Arrow and the interpreter an attempt stays below 256 MB
 INDEX_MB = 320  # an index of some ten million keys
 MOST_MB = 2048  # however many columns a file claims to have
@@ -87,6 +90,7 @@ class Session:
         self._link: duckdb.DuckDBPyConnection | None = None
         self._writable = False
         self._memory_mb = 0
+        self._patience = 0.0
         _SESSIONS.add(self)
 
     @property
@@ -148,6 +152,15 @@ class Session:
             _limit(knob, self._memory_mb)
             knob.close()
 
+    @contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """Wait, where another process has the file, as long as a statement may take."""
+        self._patience = float(self._config.get("timeout_seconds", STATEMENT_SECONDS))
+        try:
+            yield
+        finally:
+            self._patience = 0.0
+
     def close(self) -> None:
         """Close the file; DuckDB removes what it has spilled."""
         self._close_link()
@@ -166,16 +179,26 @@ class Session:
     def _open(self, *, writable: bool) -> None:
         with self.failures():
             try:
-                link = duckdb.connect(str(self.path), read_only=not writable, config=self._settings())
+                link = self._connected(read_only=not writable)
             except duckdb.ConnectionException:
                 # This process writes to the file already: a look shares what it has open.
                 if writable:
                     raise
                 writable = True
-                link = duckdb.connect(str(self.path), config=self._settings())
+                link = self._connected(read_only=False)
             link.execute("SET TimeZone = 'UTC'")
         self._link, self._writable = link, writable
         self._memory_mb = _number(self.id, self._config, "memory_mb", MEMORY_MB)
+
+    def _connected(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        until = time.monotonic() + self._patience
+        while True:
+            try:
+                return duckdb.connect(str(self.path), read_only=read_only, config=self._settings())
+            except duckdb.IOException as error:
+                if "Could not set lock" not in str(error) or time.monotonic() >= until:
+                    raise
+            time.sleep(ASK_EVERY)
 
     def _settings(self) -> dict[str, str | bool | int | float | list[str]]:
         # The same for every connector of this process: one that differs could not share the open file.
