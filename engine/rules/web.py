@@ -25,6 +25,11 @@ _KINDS: tuple[tuple[frozenset[str], type[TaskFailure], str], ...] = (
         "{where} did not answer in time{detail}.",
     ),
     (
+        frozenset({"SSLError"}),  # before ValueError, which Python derives the one about certificates from
+        NetworkError,
+        "{where} could not be reached safely{detail}. An authority of your own is named by `verify: FILE`.",
+    ),
+    (
         frozenset({"InvalidURL", "MissingSchema", "InvalidSchema", "LocationParseError"}),
         ConfigurationError,
         "{where} is no address that can be asked{detail}. Write it as https://host/path.",
@@ -34,7 +39,6 @@ _KINDS: tuple[tuple[frozenset[str], type[TaskFailure], str], ...] = (
         ConfigurationError,
         "{where} was not asked: a header or token has characters that no header may have (a line end?).",
     ),
-    (frozenset({"SSLError"}), NetworkError, "{where} could not be reached safely{detail}."),
 )
 
 # urllib3 derives "could not connect" from its ConnectTimeoutError; it is none.

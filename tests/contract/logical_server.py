@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.certificates import Authority
 from tests.contract.ports import lasting_port
 
 _SETTINGS = "fsync = off\nmax_connections = 30\nshared_buffers = 16MB\n"
@@ -42,8 +43,8 @@ def server(level: str = "logical") -> Iterator[str]:
 
 
 @contextmanager
-def restartable(level: str = "replica") -> Iterator[Server]:
-    """The same, with a hand on it."""
+def restartable(level: str = "replica", authority: Authority | None = None) -> Iterator[Server]:
+    """The same, with a hand on it; with an `authority` it lets nobody in who comes without TLS."""
     programs, owner = _programs(), _owner()
     folder = Path(tempfile.mkdtemp(prefix="penstock-pg-"))
     try:
@@ -54,6 +55,8 @@ def restartable(level: str = "replica") -> Iterator[Server]:
         with (data / "postgresql.conf").open("a") as out:
             out.write(f"{_SETTINGS}wal_level = {level}\nport = {port}\nunix_socket_directories = '{folder}'\n")
             out.write("listen_addresses = '127.0.0.1'\n")
+        if authority is not None:
+            _encrypted(data, owner, authority)
         control = [programs / "pg_ctl", "-D", data, "-l", folder / "log", "-w", "-t", "60"]
 
         def stop(mode: str) -> None:
@@ -69,6 +72,20 @@ def restartable(level: str = "replica") -> Iterator[Server]:
             stop("immediate")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _encrypted(data: Path, owner: str | None, authority: Authority) -> None:
+    own = authority.certify("server")
+    for file in (authority.file, own.certificate, own.key):
+        shutil.copy(file, data / file.name)
+        if owner is not None:
+            shutil.chown(data / file.name, owner)
+    with (data / "postgresql.conf").open("a") as out:
+        out.write("ssl = on\nssl_cert_file = 'server.crt'\nssl_key_file = 'server.key'\n")
+        out.write("ssl_ca_file = 'authority.crt'\n")
+    (data / "pg_hba.conf").write_text(
+        "hostssl all certified 127.0.0.1/32 cert\nhostssl all all 127.0.0.1/32 trust\n"
+    )
 
 
 def _programs() -> Path:

@@ -11,9 +11,11 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pytest
@@ -344,3 +346,19 @@ def test_a_connection_says_which_extra_it_needs(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(ConfigurationError, match=r"pip install 'penstock\[nats\]'"):
         Connectors(Path.cwd()).source(Connection(id="n", type="nats"))
+
+
+def test_a_broker_is_found_by_host_and_port_and_a_login_by_either_name(queue: Broker) -> None:
+    """As every other connection says it; `url` and `servers` say it in one."""
+    told = queue.connection().config
+    whole = told.get("bootstrap_servers") or f"{told.get('host')}:{told.get('port') or ''}"
+    parts = urlsplit(str(told.get("url") or f"//{whole}"))
+    given = {
+        "host": parts.hostname,
+        "port": parts.port,
+        "username": told.get("user"),
+        "password": told.get("password"),
+    }
+    config = {key: value for key, value in given.items() if value is not None}
+    with closing(Connectors(Path.cwd()).open(replace(queue.connection(), config=config))) as opened:
+        assert f"//{parts.hostname}:{parts.port or ''}" in opened.test()

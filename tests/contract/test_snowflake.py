@@ -29,7 +29,9 @@ def connection(**config: Any) -> Connection:
 
 
 def test_the_driver_is_asked_with_what_the_config_says() -> None:
-    asked = settings(connection(schema="S", role="R", warehouse="W", host="h", port="8080", protocol="http"))
+    asked = settings(
+        connection(schema="S", role="R", warehouse="W", host="h", port="8080", protocol="http"), Path()
+    )
     assert {key: asked[key] for key in ("account", "host", "port", "protocol", "role", "warehouse")} == {
         "account": "acme", "host": "h", "port": 8080, "protocol": "http", "role": "R", "warehouse": "W",
     }  # fmt: skip
@@ -42,7 +44,7 @@ def test_the_driver_is_asked_with_what_the_config_says() -> None:
         ({"user": None}, "needs a `user`"),
         ({"database": None}, "needs a `database`"),
         ({"account": None}, "an `account` or a `host`"),
-        ({"password": None}, "a `password` or a `private_key`"),
+        ({"password": None}, "a `password`, a `private_key` or"),
         ({"private_key": "-----BEGIN canary"}, "no PEM key"),
     ],
 )
@@ -52,7 +54,8 @@ def test_what_is_missing_is_told_before_anybody_is_asked(config: dict[str, Any],
     assert "canary" not in str(caught.value) and caught.value.__cause__ is None
 
 
-def test_a_key_pair_stands_for_a_password() -> None:
+def test_a_key_pair_stands_for_a_password(tmp_path: Path) -> None:
+    """PIP-26: as text or in a file, which is where the path says, seen from the workspace."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -62,10 +65,16 @@ def test_a_key_pair_stands_for_a_password() -> None:
         serialization.PrivateFormat.PKCS8,
         serialization.BestAvailableEncryption(b"phrase"),
     ).decode()
-    asked = settings(connection(password=None, private_key=pem, private_key_passphrase="phrase"))
+    asked = settings(connection(password=None, private_key=pem, private_key_passphrase="phrase"), tmp_path)
     assert isinstance(asked["private_key"], bytes) and "password" not in asked
     with pytest.raises(ConfigurationError, match="does not open it"):
-        settings(connection(private_key=pem, private_key_passphrase="wrong"))
+        settings(connection(private_key=pem, private_key_passphrase="wrong"), tmp_path)
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys/sf.p8").write_text(pem)
+    told = {"private_key_file": "keys/sf.p8", "private_key_file_pwd": "phrase"}
+    assert settings(connection(password=None, **told), tmp_path)["private_key"] == asked["private_key"]
+    with pytest.raises(ConfigurationError, match=r"`private_key_file` nowhere\.p8 cannot be read: No such file"):
+        settings(connection(private_key_file="nowhere.p8"), tmp_path)
 
 
 def test_a_missing_library_names_its_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def port() -> Iterator[int]:
 @pytest.fixture
 def rig(port: int, tmp_path: Path) -> Iterator[LoadRig]:
     connection = Connection(id="base", type="snowflake", config=config(port))
-    link = snowflake.connector.connect(**settings(connection))
+    link = snowflake.connector.connect(**settings(connection, Path()))
 
     def rows(query: str) -> list[tuple[Any, ...]]:
         with link.cursor() as cursor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -40,7 +41,7 @@ Answering = Callable[[Asked], Any]
 class WebService:
     """Answers with `answer`; JSON for what is no Answer."""
 
-    def __init__(self, answer: Answering) -> None:
+    def __init__(self, answer: Answering, tls: ssl.SSLContext | None = None) -> None:
         self.asked: list[Asked] = []
         self.answer = answer
         self.ended = threading.Event()
@@ -60,7 +61,9 @@ class WebService:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"http{'s' * (tls is not None)}://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
@@ -100,9 +103,9 @@ class WebService:
 
 
 @contextmanager
-def serving(answer: Answering) -> Iterator[WebService]:
+def serving(answer: Answering, tls: ssl.SSLContext | None = None) -> Iterator[WebService]:
     """A service for as long as the block lasts."""
-    service = WebService(answer)
+    service = WebService(answer, tls)
     try:
         yield service
     finally:

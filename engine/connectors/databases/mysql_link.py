@@ -22,6 +22,7 @@ from engine.model.workspace import Connection
 
 CONNECT_SECONDS = 10
 STATEMENT_SECONDS = 600.0  # without a word from the server
+_FILES = ("ssl_ca", "ssl_cert", "ssl_key")
 _PACKET = 1 << 20  # of one packet of LOAD DATA; every server takes it
 _ENCODERS: Any = {kind: how for kind, how in conversions.items() if not isinstance(kind, int)}
 _SESSION = (
@@ -155,13 +156,19 @@ def _port(name: str, given: Any) -> int:
 
 
 def _encryption(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """What `ssl` asks for: required and checked, `false` for none; without it, used where the server has it."""
+    """What `ssl` asks for: required and checked, `false` for none; without it, used where the server has it. A file
+    asks for it, too."""
     given = config.get("ssl")
-    if given is None and not config.get("ssl_ca"):
+    authority, own, key = (str(config[each]) if config.get(each) else None for each in _FILES)
+    if given is None and not (authority or own):
         return {}
     if given is False:
         return {"ssl_disabled": True}
     try:
-        return {"ssl": ssl.create_default_context(cafile=str(config["ssl_ca"]) if config.get("ssl_ca") else None)}
-    except OSError as error:
-        raise ConfigurationError(f"Connection '{name}': `ssl_ca` cannot be read: {error.strerror}.") from error
+        context = ssl.create_default_context(cafile=authority)
+        if own:
+            context.load_cert_chain(own, key, password="")  # one with a password is refused, not asked for
+    except (OSError, ssl.SSLError) as error:
+        named = ", ".join(f"`{each}`" for each in _FILES if config.get(each))
+        raise ConfigurationError(f"Connection '{name}': {named} cannot be read: {error.strerror}.") from error
+    return {"ssl": context}

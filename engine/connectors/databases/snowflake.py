@@ -44,22 +44,22 @@ def _formatted(names: str) -> str:
 
 def connect(connection: Connection, root: Path) -> Snowflake:
     """A connector for a `snowflake` connection."""
-    return Snowflake(connection)
+    return Snowflake(connection, root)
 
 
 class Snowflake:
     """See engine.ports.source.Source and engine.ports.destination.Destination."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection, self._id = connection, connection.id
-        self._settings = settings(connection)
+    def __init__(self, connection: Connection, root: Path) -> None:
+        self._id = connection.id
+        self._settings = settings(connection, root)
         self._opened: Any = None
 
     @property
     def _link(self) -> Any:
         if self._opened is None:
             with failures(self._id):
-                self._opened = opened(self._connection)
+                self._opened = opened(self._settings)
         return self._opened
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import snowflake.connector
@@ -41,16 +42,17 @@ _NUMBERS: Mapping[int, type[TaskFailure]] = {
     100072: DataQualityError,
     100035: DataQualityError,
 }
+_SESSION: Mapping[str, Any] = {"TIMEZONE": "UTC", "CLIENT_TELEMETRY_ENABLED": False}
 _VALUE = re.compile(r"'[^']*'(?! does not exist)")
 
 
-def opened(connection: Connection) -> Any:
-    """A new session."""
-    return snowflake.connector.connect(**settings(connection))
+def opened(asked: Mapping[str, Any]) -> Any:
+    """A new session, with `settings`."""
+    return snowflake.connector.connect(**asked)
 
 
-def settings(connection: Connection) -> dict[str, Any]:
-    """How the driver is asked for a session."""
+def settings(connection: Connection, root: Path) -> dict[str, Any]:
+    """How the driver is asked for a session. `root`: what a key's file is relative to."""
     config = connection.config
     given: dict[str, Any] = {key: str(config[key]) for key in _PLAIN if config.get(key)}
     for key in ("user", "database"):
@@ -63,28 +65,29 @@ def settings(connection: Connection) -> dict[str, Any]:
         given["port"] = int(config["port"])
     return {
         **given,
-        **_login(connection.id, config),
+        **_login(connection.id, config, root),
         "login_timeout": LOGIN_SECONDS,
         "network_timeout": int(config.get("timeout_seconds", STATEMENT_SECONDS)),
         "autocommit": True,
         "arrow_number_to_decimal": True,
-        "session_parameters": {"TIMEZONE": "UTC", "CLIENT_TELEMETRY_ENABLED": False},
+        "session_parameters": {**(config.get("session_parameters") or {}), **_SESSION},
     }
 
 
-def _login(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """A key pair (`private_key`: PEM text, `private_key_passphrase`), or a password."""
-    if not config.get("private_key"):
+def _login(name: str, config: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    """A key pair (`private_key`: PEM text, or `private_key_file`; `private_key_passphrase`), or a password."""
+    pem = str(config["private_key"]).encode() if config.get("private_key") else _key_in(name, config, root)
+    if pem is None:
         if not config.get("password"):
-            raise ConfigurationError(f"Connection '{name}' needs a `password` or a `private_key`.")
+            raise ConfigurationError(
+                f"Connection '{name}' needs a `password`, a `private_key` or a `private_key_file`."
+            )
         return {"password": str(config["password"])}
     from cryptography.hazmat.primitives import serialization
 
-    phrase = config.get("private_key_passphrase")
+    phrase = config.get("private_key_passphrase") or config.get("private_key_file_pwd")
     try:
-        key = serialization.load_pem_private_key(
-            str(config["private_key"]).encode(), password=str(phrase).encode() if phrase else None
-        )
+        key = serialization.load_pem_private_key(pem, password=str(phrase).encode() if phrase else None)
     except (ValueError, TypeError):
         # The reason might quote the key.
         raise ConfigurationError(
@@ -92,6 +95,19 @@ def _login(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
         ) from None
     encoding, form = serialization.Encoding.DER, serialization.PrivateFormat.PKCS8
     return {"private_key": key.private_bytes(encoding, form, serialization.NoEncryption())}
+
+
+def _key_in(name: str, config: Mapping[str, Any], root: Path) -> bytes | None:
+    """What `private_key_file` holds; None without one."""
+    given = config.get("private_key_file")
+    if not given:
+        return None
+    try:
+        return (root / Path(str(given)).expanduser()).read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"Connection '{name}': `private_key_file` {given} cannot be read: {error.strerror}."
+        ) from error
 
 
 def rows(link: Any, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:

@@ -66,6 +66,7 @@ class QueueConnector(Spooling):
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.config: Mapping[str, Any] = connection.config
+        self.user: str | None = self.config.get("user") or self.config.get("username")
         self.operation = float(self.config.get("timeout_seconds", OPERATION_SECONDS))
         self.connecting = min(CONNECT_SECONDS, self.operation)
         self.redeliver = float(self.config.get("redeliver_seconds", REDELIVER_SECONDS))

@@ -42,15 +42,19 @@ class KafkaConnector(QueueConnector):
     name = "topic"
 
     def place(self) -> str:
-        return f"kafka://{str(self.config.get('bootstrap_servers', 'localhost:9092')).partition(',')[0]}"
+        return f"kafka://{self._servers().partition(',')[0]}"
+
+    def _servers(self) -> str:
+        here = f"{self.config.get('host', 'localhost')}:{self.config.get('port', 9092)}"
+        return str(self.config.get("bootstrap_servers") or here)
 
     def settings(self) -> dict[str, Any]:
         """What producers and consumers are given."""
         config = self.config
-        tls, login = bool(config.get("tls")), config.get("user")
+        tls, login = bool(config.get("tls")), self.user
         protocol = ("SASL_" if login else "") + ("SSL" if tls else "PLAINTEXT")
         made: dict[str, Any] = {
-            "bootstrap.servers": str(config.get("bootstrap_servers", "localhost:9092")),
+            "bootstrap.servers": self._servers(),
             "security.protocol": protocol,
             "socket.timeout.ms": int(self.operation * 1000),
             "log_level": 0,

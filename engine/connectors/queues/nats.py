@@ -46,8 +46,9 @@ class NatsConnector(QueueConnector):
         return f"nats://{parts.hostname or 'localhost'}:{parts.port or 4222}"
 
     def _servers(self) -> list[str]:
-        given = self.config.get("servers") or [self.config.get("url", "nats://localhost:4222")]
-        return [str(each) for each in given]
+        config = self.config
+        here = f"nats://{config.get('host', 'localhost')}:{config.get('port', 4222)}"
+        return [str(each) for each in config.get("servers") or [config.get("url") or here]]
 
     async def open(self) -> Any:
         """A connection that is not mended behind our back."""
@@ -56,7 +57,8 @@ class NatsConnector(QueueConnector):
         async def told(error: Exception) -> None:
             """The call that was under way tells it."""
 
-        login = {key: str(config[key]) for key in ("user", "password", "token") if config.get(key)}
+        given = {"user": self.user, "password": config.get("password"), "token": config.get("token")}
+        login = {key: str(value) for key, value in given.items() if value}
         return await nats.connect(
             self._servers(),
             allow_reconnect=False,

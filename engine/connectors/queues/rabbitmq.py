@@ -61,7 +61,7 @@ class RabbitConnector(QueueConnector):
         return await aio_pika.connect(
             host=str(config.get("host", "localhost")),
             port=int(config.get("port", 5672)),
-            login=str(config.get("user", "guest")),
+            login=str(self.user or "guest"),
             password=str(config.get("password", "guest")),
             virtualhost=str(config.get("vhost", "/")),
             ssl=bool(config.get("tls", False)),

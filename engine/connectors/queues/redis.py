@@ -75,9 +75,9 @@ class RedisConnector(QueueConnector):
         return redis.Redis(
             host=str(config.get("host", "localhost")),
             port=int(config.get("port", 6379)),
-            username=config.get("user"),
+            username=self.user,
             password=config.get("password"),
-            db=int(config.get("db", 0)),
+            db=int(config.get("db") or config.get("database") or 0),
             ssl=bool(config.get("tls", False)),
             **times,
         )

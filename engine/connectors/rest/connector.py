@@ -49,7 +49,8 @@ class WebConnector:
         self.base = Base(connection.id, str(config.get("base_url") or config.get("url") or ""))
         self._headers = {str(name): str(value) for name, value in (config.get("headers") or {}).items()}
         self._wire = Wire(
-            verify=config.get("verify", True),
+            named=f"Connection '{connection.id}'",
+            verify=_trusted(connection, root or Path()),
             total_seconds=float(config.get("timeout_seconds", TOTAL_SECONDS)),
             most_bytes=int(config.get("max_bytes", MOST_BYTES)),
             monotonic=monotonic,
@@ -137,7 +138,8 @@ class WebConnector:
     def _post_for_token(self, url: str, headers: Mapping[str, str], body: bytes) -> Fetched:
         """Asked by a login in the midst of a request: a wire of its own, for each wire has one watch."""
         wire = Wire(
-            verify=self.connection.config.get("verify", True),
+            named=f"Connection '{self.connection.id}'",
+            verify=self._wire.verify,
             total_seconds=self._wire.total_seconds,
             monotonic=self._wire.monotonic,
         )
@@ -178,6 +180,19 @@ class WebConnector:
                 "handed on. Use the final address."
             )
         return target
+
+
+def _trusted(connection: Connection, root: Path) -> bool | str:
+    """`verify`: whether certificates are looked at, or the file of who may sign them."""
+    given = connection.config.get("verify", True)
+    if isinstance(given, bool):
+        return given
+    file = root / Path(str(given)).expanduser()
+    if not file.exists():
+        raise ConfigurationError(
+            f"Connection '{connection.id}': `verify` names {given}, and there is no such file."
+        )
+    return str(file)
 
 
 def _rate(connection: Connection, root: Path | None) -> Rate | None:

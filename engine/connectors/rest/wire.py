@@ -49,10 +49,13 @@ class Wire:
         total_seconds: float = TOTAL_SECONDS,
         most_bytes: int = MOST_BYTES,
         monotonic: Callable[[], float] = time.monotonic,
+        named: str = "",
     ) -> None:
+        """`named`: the connection, as messages begin with it."""
+        self._named = f"{named}: " if named else ""
         self.total_seconds = total_seconds
         self.monotonic = monotonic
-        self._verify, self._most = verify, most_bytes
+        self.verify, self._most = verify, most_bytes
         self._watch = _Watch()
         self._session: requests.Session | None = None
 
@@ -86,7 +89,7 @@ class Wire:
                     data=body,
                     auth=login,
                     timeout=timeout,
-                    verify=self._verify,
+                    verify=self.verify,
                     allow_redirects=False,
                     stream=True,
                 ) as response:
@@ -98,7 +101,10 @@ class Wire:
                 if self._watch.struck:
                     raise self._late(address, begun) from None
                 # The library's own text has the path and query, which may be a token no mask knows.
-                raise failure_of_error(error, place(address)) from None
+                raise failure_of_error(error, self._place(address)) from None
+
+    def _place(self, address: str) -> str:
+        return f"{self._named}{place(address)}"
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -122,7 +128,9 @@ class Wire:
             chunk = response.raw.read1(_CHUNK, decode_content=True)
             body += chunk or b""
             if len(body) > self._most:
-                raise ResourceExhaustion(f"{place(address)} sent more than {self._most} bytes; stopped reading.")
+                raise ResourceExhaustion(
+                    f"{self._place(address)} sent more than {self._most} bytes; stopped reading."
+                )
             if self.monotonic() > until or self._watch.struck:
                 raise self._late(address)
             if not chunk:
@@ -138,8 +146,10 @@ class Wire:
 
     def _late(self, address: str, begun: bool = True) -> TimeoutFailure:
         if not begun:
-            return TimeoutFailure(f"{place(address)} did not answer in time (within {self.total_seconds:g} s).")
-        return TimeoutFailure(f"{place(address)} did not finish its answer within {self.total_seconds:g} s.")
+            return TimeoutFailure(
+                f"{self._place(address)} did not answer in time (within {self.total_seconds:g} s)."
+            )
+        return TimeoutFailure(f"{self._place(address)} did not finish its answer within {self.total_seconds:g} s.")
 
 
 class _Watch:

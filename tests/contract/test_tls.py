@@ -1,0 +1,125 @@
+"""Encrypted ways to real servers: who they are is checked, and who cannot be is not talked to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pyarrow as pa
+import pytest
+
+from engine.connectors.databases.mysql_link import _encryption
+from engine.connectors.registry import Connectors
+from engine.dataflow.streams import Batches
+from engine.model.errors import ConfigurationError, NetworkError, TaskFailure
+from engine.model.workspace import Connection
+from engine.ports.destination import Order
+from engine.ports.source import Selection
+from tests.contract.certificates import Authority
+from tests.contract.logical_server import restartable
+from tests.contract.web_service import serving
+
+ROWS = pa.table({"id": [1, 2, 3], "name": ["a", None, "c"]})
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def another(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("another"), "somebody else")
+
+
+@pytest.fixture(scope="module")
+def port(authority: Authority) -> Iterator[int]:
+    """Of a PostgreSQL that speaks TLS only."""
+    with restartable(authority=authority) as server:
+        with psycopg.connect(f"{server.url}?sslmode=require", autocommit=True) as link:
+            link.execute("CREATE ROLE certified LOGIN SUPERUSER")
+        yield urlsplit(server.url).port or 0
+
+
+def postgresql(port: int, **config: Any) -> Any:
+    told = {"host": "localhost", "port": port, "database": "postgres", "user": "postgres", **config}
+    return Connectors(Path.cwd()).open(Connection(id="safe", type="postgresql", config=told))
+
+
+@pytest.mark.parametrize("adbc", [True, False])
+def test_postgresql_is_written_and_read_through_a_checked_connection(
+    port: int, authority: Authority, adbc: bool
+) -> None:
+    opened = postgresql(port, sslmode="verify-full", sslrootcert=str(authority.file), adbc=adbc)
+    target = f"t_{adbc}".lower()
+    assert opened.load(Batches(ROWS.schema, ROWS.to_batches()), Order(token=target, target=target)).rows == 3
+    with closing(opened.read(Selection(table=target))) as reading:
+        assert pa.Table.from_batches(list(reading)).to_pylist() == ROWS.to_pylist()
+    assert opened.scalar("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", {}) is True
+    opened.close()
+
+
+def test_a_client_certificate_stands_for_a_password(port: int, authority: Authority) -> None:
+    own = authority.certify("certified")
+    told = {"sslmode": "verify-full", "sslrootcert": str(authority.file), "user": "certified"}
+    opened = postgresql(port, **told, sslcert=str(own.certificate), sslkey=str(own.key))
+    assert opened.scalar("SELECT current_user::text", {}) == "certified"
+    opened.close()
+    with pytest.raises(TaskFailure, match="'safe'"):
+        postgresql(port, **told).scalar("SELECT 1", {})
+
+
+@pytest.mark.parametrize(
+    ("sslmode", "file", "said"),
+    [
+        ("verify-full", "another", "certificate"),
+        ("verify-full", "missing.crt", "missing.crt"),
+        ("disable", "authority", "no encryption"),
+    ],
+)
+def test_postgresql_that_cannot_be_trusted_is_told_from_one_that_is_away(
+    port: int, authority: Authority, another: Authority, sslmode: str, file: str, said: str
+) -> None:
+    known = {"another": another.file, "authority": authority.file}
+    opened = postgresql(port, sslmode=sslmode, sslrootcert=str(known.get(file, file)), password="canary")
+    with pytest.raises(TaskFailure, match=f"'safe'.*{said}") as caught:
+        opened.test()
+    assert "canary" not in str(caught.value)
+
+
+def test_a_web_service_is_asked_where_its_certificate_is_vouched_for(
+    authority: Authority, another: Authority
+) -> None:
+    rows = [{"id": 1}, {"id": 2}]
+    with serving(lambda asked: rows, authority.certify("web").context()) as service:
+        told = {"base_url": service.url, "retries": 0}
+
+        def opened(**config: Any) -> Any:
+            return Connectors(Path.cwd()).open(Connection(id="api", type="rest", config={**told, **config}))
+
+        reading = opened(verify=str(authority.file)).read(Selection(endpoint="/rows"))
+        assert [row for batch in reading for row in batch.to_pylist()] == rows
+        for config in ({}, {"verify": str(another.file)}):
+            with pytest.raises(
+                NetworkError, match=r"'api'.*could not be reached safely .*certificate verify failed"
+            ):
+                opened(**config).test()
+        with pytest.raises(ConfigurationError, match=r"'api': `verify` names nowhere\.crt, and there is no such"):
+            opened(verify="nowhere.crt")
+        assert len(service.asked) == 1
+
+
+def test_what_mysql_is_told_of_certificates_is_used_or_refused(authority: Authority) -> None:
+    own = authority.certify("mysql")
+    files = {"ssl_ca": str(authority.file), "ssl_cert": str(own.certificate), "ssl_key": str(own.key)}
+    context = _encryption("my", files)["ssl"]
+    assert context.check_hostname and len(context.get_ca_certs()) == 1
+    assert _encryption("my", {"ssl": False, **files}) == {"ssl_disabled": True}
+    assert _encryption("my", {}) == {}
+    for wrong in ({"ssl_cert": "nowhere.crt"}, {"ssl_cert": files["ssl_ca"], "ssl_key": files["ssl_key"]}):
+        with pytest.raises(ConfigurationError, match=r"'my'.*`ssl_cert`.*cannot be read"):
+            _encryption("my", wrong)
