@@ -68,7 +68,7 @@ def failure_of_status(
 
 def failure_of_error(error: BaseException, where: str) -> TaskFailure:
     """The failure a library's exception stands for."""
-    links = [link for link in _chain(error) if type(link).__name__ not in _MISNAMED]
+    links = [link for link in chain(error) if type(link).__name__ not in _MISNAMED]
     names = {base.__name__ for link in links for base in type(link).__mro__}
     detail = _system_words(error)
     for known, failure, sentence in _KINDS:
@@ -78,14 +78,14 @@ def failure_of_error(error: BaseException, where: str) -> TaskFailure:
 
 
 def _system_words(error: BaseException) -> str:
-    for link in _chain(error):
+    for link in chain(error):
         words = getattr(link, "strerror", None)
         if isinstance(link, OSError) and isinstance(words, str):
             return f" ({words})"
     return ""
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def chain(error: BaseException) -> Iterator[BaseException]:
     """The exception, what it wraps, and what it was raised from; each once."""
     waiting: list[object] = [error]
     seen: set[int] = set()

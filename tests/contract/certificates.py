@@ -1,10 +1,15 @@
-"""Certificates of the tests' own: an authority, and servers and clients that it vouches for."""
+"""Certificates of the tests' own: an authority, whom it vouches for, and TLS in front of other servers."""
 
 from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import socket
+import socketserver
 import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,3 +75,41 @@ class Authority:
 
 def _named(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+@contextmanager
+def in_front_of(port: int, context: ssl.SSLContext) -> Iterator[int]:
+    """A port that speaks TLS and hands on what is inside to another one of this machine."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with (
+                suppress(OSError),
+                socket.create_connection(("127.0.0.1", port)) as behind,
+                context.wrap_socket(self.request, server_side=True) as before,
+            ):
+                back = threading.Thread(target=_pumped, args=(behind, before), daemon=True)
+                back.start()
+                _pumped(before, behind)
+                back.join()
+
+    class Front(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Front(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _pumped(given: socket.socket, to: socket.socket) -> None:
+    with suppress(OSError):
+        while data := given.recv(1 << 16):
+            to.sendall(data)
+    for each in (given, to):
+        with suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,10 +21,13 @@ from engine.model.errors import ConfigurationError, NetworkError, TaskFailure
 from engine.model.workspace import Connection
 from engine.ports.destination import Order
 from engine.ports.source import Selection
-from tests.contract.certificates import Authority
+from tests.contract.brokers import broker
+from tests.contract.certificates import Authority, in_front_of
 from tests.contract.logical_server import restartable
+from tests.contract.ports import lasting_port
 from tests.contract.web_service import serving
 
+PORTS = {"nats": 4222, "rabbitmq": 5672, "redis": 6379}
 ROWS = pa.table({"id": [1, 2, 3], "name": ["a", None, "c"]})
 
 
@@ -123,3 +128,58 @@ def test_what_mysql_is_told_of_certificates_is_used_or_refused(authority: Author
     for wrong in ({"ssl_cert": "nowhere.crt"}, {"ssl_cert": files["ssl_ca"], "ssl_key": files["ssl_key"]}):
         with pytest.raises(ConfigurationError, match=r"'my'.*`ssl_cert`.*cannot be read"):
             _encryption("my", wrong)
+
+
+@contextmanager
+def encrypted(kind: str, authority: Authority) -> Iterator[int]:
+    """The port of a broker that speaks TLS: the machine's own behind a front, or a NATS of the tests' own."""
+    own = authority.certify(kind)
+    if kind != "nats":
+        with (
+            broker(kind) as found,
+            in_front_of(int(found.config.get("port") or PORTS[kind]), own.context()) as port,
+        ):
+            yield port
+        return
+    program = shutil.which("nats-server")
+    if program is None:
+        pytest.skip("the program nats-server is not here")
+    port = lasting_port()
+    command = [
+        program,
+        "-a",
+        "127.0.0.1",
+        "-p",
+        str(port),
+        "--tls",
+        "--tlscert",
+        own.certificate,
+        "--tlskey",
+        own.key,
+    ]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stderr is not None and any("Server is ready" in line for line in server.stderr)
+            yield port
+        finally:
+            server.kill()
+
+
+@pytest.mark.parametrize("kind", sorted(PORTS))
+def test_a_broker_is_talked_to_where_its_certificate_is_vouched_for(
+    kind: str, authority: Authority, another: Authority, tmp_path: Path
+) -> None:
+    with encrypted(kind, authority) as port:
+
+        def opened(tls: Any) -> Any:
+            config = {"host": "localhost", "port": port, "tls": tls, "timeout_seconds": 20}
+            return Connectors(tmp_path).open(Connection(id="mq", type=kind, config=config))
+
+        assert f"localhost:{port}" in opened({"ca": str(authority.file)}).test()
+        for tls in (True, {"ca": str(another.file)}):
+            with pytest.raises(
+                NetworkError, match=r"'mq'.*could not be reached safely \(unable to get local issuer"
+            ):
+                opened(tls).test()
+        with pytest.raises(ConfigurationError, match="'mq': what `tls` names cannot be read: No such file"):
+            opened({"ca": "nowhere.crt"})

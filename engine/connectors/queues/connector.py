@@ -6,11 +6,14 @@ deadline. No message of a failure repeats a library's own text: it may hold an a
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.connectors.queues.messages import Consumer, Outgoing, Producer
+from engine.connectors.queues.tls import Tls
 from engine.connectors.spooling import Spooling, after
 from engine.model.errors import (
     ConfigurationError,
@@ -25,6 +28,7 @@ from engine.model.workspace import Connection
 from engine.ports.destination import Loaded, Order
 from engine.ports.source import Candidate, Reading, Selection
 from engine.ports.stream import Stream
+from engine.rules.web import chain
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,17 +63,18 @@ _KINDS: tuple[tuple[frozenset[str], type[TaskFailure], str], ...] = (
 
 
 class QueueConnector(Spooling):
-    """One broker. Config: timeout_seconds, redeliver_seconds, and what its kind needs."""
+    """One broker. Config: timeout_seconds, redeliver_seconds, tls, and what its kind needs."""
 
     name = "queue"  # as people call it
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, root: Path) -> None:
         self.connection = connection
         self.config: Mapping[str, Any] = connection.config
         self.user: str | None = self.config.get("user") or self.config.get("username")
         self.operation = float(self.config.get("timeout_seconds", OPERATION_SECONDS))
         self.connecting = min(CONNECT_SECONDS, self.operation)
         self.redeliver = float(self.config.get("redeliver_seconds", REDELIVER_SECONDS))
+        self.tls = Tls.of(connection, root)
 
     def place(self) -> str:
         """scheme://host:port, without login."""
@@ -173,6 +178,11 @@ class QueueConnector(Spooling):
 
 def failure_of(error: BaseException, where: str, place: str) -> TaskFailure:
     """The failure that a library's exception stands for."""
+    untrusted = next((each for each in chain(error) if isinstance(each, ssl.SSLError)), None)
+    if untrusted is not None:
+        why = getattr(untrusted, "verify_message", None) or untrusted.reason or type(untrusted).__name__
+        hint = "An authority of your own is named by `tls: {ca: FILE}`."
+        return NetworkError(f"{where}: {place} could not be reached safely ({why}). {hint}")
     names = {base.__name__ for base in type(error).__mro__}
     for known, kind, words in _KINDS:
         if known & names:

@@ -33,7 +33,7 @@ _LATE = frozenset({"_TIMED_OUT", "_MSG_TIMED_OUT", "REQUEST_TIMED_OUT"})
 
 def connect(connection: Connection, root: Path) -> KafkaConnector:
     """A connector for a `kafka` connection."""
-    return KafkaConnector(connection)
+    return KafkaConnector(connection, root)
 
 
 class KafkaConnector(QueueConnector):
@@ -51,7 +51,7 @@ class KafkaConnector(QueueConnector):
     def settings(self) -> dict[str, Any]:
         """What producers and consumers are given."""
         config = self.config
-        tls, login = bool(config.get("tls")), self.user
+        tls, login = self.tls, self.user
         protocol = ("SASL_" if login else "") + ("SSL" if tls else "PLAINTEXT")
         made: dict[str, Any] = {
             "bootstrap.servers": self._servers(),
@@ -59,6 +59,9 @@ class KafkaConnector(QueueConnector):
             "socket.timeout.ms": int(self.operation * 1000),
             "log_level": 0,
         }
+        if tls:
+            files = {"ssl.ca.location": tls.ca, "ssl.certificate.location": tls.cert, "ssl.key.location": tls.key}
+            made |= {key: file for key, file in files.items() if file}
         if login:
             made |= {
                 "sasl.mechanism": str(config.get("mechanism", "PLAIN")),

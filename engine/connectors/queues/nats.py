@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ _AT_ONCE = 100  # publications that wait for their confirmation
 
 def connect(connection: Connection, root: Path) -> NatsConnector:
     """A connector for a `nats` connection."""
-    return NatsConnector(connection)
+    return NatsConnector(connection, root)
 
 
 class NatsConnector(QueueConnector):
@@ -67,7 +66,7 @@ class NatsConnector(QueueConnector):
             max_reconnect_attempts=1,  # with 0 it would try without end
             error_cb=told,
             **login,
-            **({"tls": ssl.create_default_context()} if config.get("tls") else {}),
+            **({"tls": self.tls.context()} if self.tls else {}),
         )
 
     def test(self) -> str:

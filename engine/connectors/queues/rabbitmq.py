@@ -26,7 +26,7 @@ _QUIET = 0.02  # seconds without a message after which a queue is taken for empt
 
 def connect(connection: Connection, root: Path) -> RabbitConnector:
     """A connector for a `rabbitmq` connection."""
-    return RabbitConnector(connection)
+    return RabbitConnector(connection, root)
 
 
 class RabbitConnector(QueueConnector):
@@ -57,14 +57,16 @@ class RabbitConnector(QueueConnector):
         """A connection that is not mended behind our back: a broken one is a failure of the attempt."""
         config = self.config
         if config.get("url"):
-            return await aio_pika.connect(str(config["url"]), timeout=self.connecting)
+            context = self.tls.context() if self.tls else None
+            return await aio_pika.connect(str(config["url"]), timeout=self.connecting, ssl_context=context)
         return await aio_pika.connect(
             host=str(config.get("host", "localhost")),
             port=int(config.get("port", 5672)),
             login=str(self.user or "guest"),
             password=str(config.get("password", "guest")),
             virtualhost=str(config.get("vhost", "/")),
-            ssl=bool(config.get("tls", False)),
+            ssl=self.tls is not None,
+            ssl_context=self.tls.context() if self.tls else None,
             timeout=self.connecting,
         )
 

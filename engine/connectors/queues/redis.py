@@ -26,6 +26,7 @@ from redis.retry import Retry
 
 from engine.connectors.queues.connector import QueueConnector
 from engine.connectors.queues.messages import Message, Outgoing
+from engine.connectors.queues.tls import Tls
 from engine.model.errors import ConfigurationError, DataQualityError
 from engine.model.workspace import Connection
 
@@ -46,7 +47,7 @@ return 1
 
 def connect(connection: Connection, root: Path) -> RedisConnector:
     """A connector for a `redis` connection."""
-    return RedisConnector(connection)
+    return RedisConnector(connection, root)
 
 
 class RedisConnector(QueueConnector):
@@ -71,16 +72,28 @@ class RedisConnector(QueueConnector):
         }
         config = self.config
         if config.get("url"):
-            return redis.Redis.from_url(str(config["url"]), **times)
+            checked = self._checked() if str(config["url"]).startswith("rediss:") else {}
+            return redis.Redis.from_url(str(config["url"]), **checked, **times)
         return redis.Redis(
             host=str(config.get("host", "localhost")),
             port=int(config.get("port", 6379)),
             username=self.user,
             password=config.get("password"),
             db=int(config.get("db") or config.get("database") or 0),
-            ssl=bool(config.get("tls", False)),
+            ssl=self.tls is not None,
+            **(self._checked() if self.tls else {}),
             **times,
         )
+
+    def _checked(self) -> dict[str, Any]:
+        tls = self.tls or Tls()
+        return {
+            "ssl_ca_certs": tls.ca,
+            "ssl_certfile": tls.cert,
+            "ssl_keyfile": tls.key,
+            "ssl_cert_reqs": "required",
+            "ssl_check_hostname": True,
+        }
 
     def test(self) -> str:
         """PING."""
