@@ -13,7 +13,7 @@ import engine
 ENGINE = Path(engine.__file__).parent
 TYPES = json.loads((ENGINE / "definitions/schemas/connection_types.json").read_text())["$defs"]
 DATABASES, QUEUES, NOTIFIERS = ENGINE / "connectors/databases", ENGINE / "connectors/queues", ENGINE / "notifiers"
-# type -> the modules that see its config; [] is every one of the folder.
+# type -> the modules that see its config.
 READ_IN: dict[str, tuple[Path, str]] = {
     "sqlite": (DATABASES, r"sqlite.*"),
     "postgresql": (DATABASES, r"(pg_|postgresql).*"),
@@ -29,10 +29,10 @@ READ_IN: dict[str, tuple[Path, str]] = {
     "s3": (ENGINE / "connectors/files", r"connector|options|objects"),
     "gcs": (ENGINE / "connectors/files", r"connector|options|objects"),
     "azure": (ENGINE / "connectors/files", r"connector|options|objects"),
-    "rabbitmq": (QUEUES, r"connector|rabbitmq"),
-    "redis": (QUEUES, r"connector|redis"),
-    "nats": (QUEUES, r"connector|nats"),
-    "kafka": (QUEUES, r"connector|kafka"),
+    "rabbitmq": (QUEUES, r"connector|tls|rabbitmq"),
+    "redis": (QUEUES, r"connector|tls|redis"),
+    "nats": (QUEUES, r"connector|tls|nats"),
+    "kafka": (QUEUES, r"connector|tls|kafka"),
     **dict.fromkeys(("slack", "webhook", "apprise", "email", "log"), (NOTIFIERS, r".*")),
 }
 
