@@ -13,7 +13,7 @@ from tests.acceptance.workspaces import Workspace, made_in
 
 SOURCE = Path(__file__).resolve().parents[2]
 SAMPLES = SOURCE / "sample_pipelines"
-SAMPLES_TIME_SCALE = "0.02"
+SAMPLES_TIME_SCALE = "0.004"  # five minutes are 1.2 seconds
 
 
 @pytest.fixture(autouse=True)

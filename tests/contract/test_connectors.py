@@ -237,7 +237,7 @@ class TestHttp:
             released.set()
 
     def test_nobody_there_is_a_network_error_without_the_query(self, connectors: Connectors) -> None:
-        with pytest.raises(NetworkError, match=r"^http://127\.0\.0\.1:1 cannot be reached") as caught:
+        with pytest.raises(NetworkError, match=r"http://127\.0\.0\.1:1 cannot be reached") as caught:
             connectors.fetch(None, "http://127.0.0.1:1/x?token=canary")
         assert "canary" not in str(caught.value)
 
