@@ -27,7 +27,7 @@ _KINDS: tuple[tuple[frozenset[str], type[TaskFailure], str], ...] = (
     (
         frozenset({"SSLError"}),  # before ValueError, which Python derives the one about certificates from
         NetworkError,
-        "{where} could not be reached safely{detail}. An authority of your own is named by `verify: FILE`.",
+        "{where} could not be reached safely{detail}. A rest connection may name an authority: `verify: FILE`.",
     ),
     (
         frozenset({"InvalidURL", "MissingSchema", "InvalidSchema", "LocationParseError"}),

@@ -183,3 +183,11 @@ def test_a_broker_is_talked_to_where_its_certificate_is_vouched_for(
                 opened(tls).test()
         with pytest.raises(ConfigurationError, match="'mq': what `tls` names cannot be read: No such file"):
             opened({"ca": "nowhere.crt"})
+
+
+@pytest.mark.parametrize(("kind", "url"), [("redis", "redis://canary:pw@h"), ("rabbitmq", "amqp://canary:pw@h")])
+def test_a_url_that_asks_for_no_encryption_does_not_undo_it(kind: str, url: str) -> None:
+    told = Connection(id="mq", type=kind, config={"url": url, "tls": True})
+    with pytest.raises(ConfigurationError, match="'mq': `tls` is asked for, and its `url` asks for none") as caught:
+        Connectors(Path.cwd()).open(told)
+    assert "canary" not in str(caught.value)

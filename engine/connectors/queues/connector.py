@@ -66,6 +66,7 @@ class QueueConnector(Spooling):
     """One broker. Config: timeout_seconds, redeliver_seconds, tls, and what its kind needs."""
 
     name = "queue"  # as people call it
+    unsafe: tuple[str, ...] = ()  # how a url begins that no `tls` can make safe
 
     def __init__(self, connection: Connection, root: Path) -> None:
         self.connection = connection
@@ -75,6 +76,12 @@ class QueueConnector(Spooling):
         self.connecting = min(CONNECT_SECONDS, self.operation)
         self.redeliver = float(self.config.get("redeliver_seconds", REDELIVER_SECONDS))
         self.tls = Tls.of(connection, root)
+        url = str(self.config.get("url") or "")
+        if self.tls and url.startswith(self.unsafe):
+            raise ConfigurationError(
+                f"Connection '{connection.id}': `tls` is asked for, and its `url` asks for none. "
+                "Begin it with amqps:// or rediss://."
+            )
 
     def place(self) -> str:
         """scheme://host:port, without login."""
@@ -178,11 +185,10 @@ class QueueConnector(Spooling):
 
 def failure_of(error: BaseException, where: str, place: str) -> TaskFailure:
     """The failure that a library's exception stands for."""
-    untrusted = next((each for each in chain(error) if isinstance(each, ssl.SSLError)), None)
+    untrusted = next((each for each in chain(error) if isinstance(each, ssl.SSLCertVerificationError)), None)
     if untrusted is not None:
-        why = getattr(untrusted, "verify_message", None) or untrusted.reason or type(untrusted).__name__
         hint = "An authority of your own is named by `tls: {ca: FILE}`."
-        return NetworkError(f"{where}: {place} could not be reached safely ({why}). {hint}")
+        return NetworkError(f"{where}: {place} could not be reached safely ({untrusted.verify_message}). {hint}")
     names = {base.__name__ for base in type(error).__mro__}
     for known, kind, words in _KINDS:
         if known & names:

@@ -33,6 +33,7 @@ class RabbitConnector(QueueConnector):
     """One RabbitMQ."""
 
     name = "queue"
+    unsafe = ("amqp://",)
 
     def place(self) -> str:
         url = self.config.get("url")

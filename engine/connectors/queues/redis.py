@@ -54,6 +54,7 @@ class RedisConnector(QueueConnector):
     """One Redis."""
 
     name = "stream"
+    unsafe = ("redis://", "unix://")
 
     def place(self) -> str:
         url = self.config.get("url")
