@@ -11,18 +11,16 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
 from benchmarks.data_duckdb import TYPES, write
 from benchmarks.data_postgres import database
-from benchmarks.loads import load, preload
+from benchmarks.loads import attempt, load
 from engine.executors.local import ARROW
 from engine.model.workspace import Connection
 
@@ -95,17 +93,13 @@ def _clear(target: str) -> None:
 
 def ours(way: str, file: Path, target: str) -> None:
     """In a child: one `load`, as JSON. `way`: what becomes of the order of rows in DuckDB, or postgres."""
-    preload()
     source = {"connection": "files", "path": file.name, "types": {"amount": "decimal(12,2)"}}
     if way == "postgres":
         connection = Connection(id="db", type="postgresql", config={"url": target})
     else:
         connection = Connection(id="db", type="duckdb", config={"path": target, "row_order": way})
-    began = time.perf_counter()
-    rows = load({"source": source, "connection": "db", "target": "customers"}, file.parent, connection)
-    seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps({"rows": rows, "seconds": seconds, "peak_mb": peak}))
+    order = {"source": source, "connection": "db", "target": "customers"}
+    print(json.dumps(attempt(lambda: load(order, file.parent, connection))))
 
 
 if __name__ == "__main__":

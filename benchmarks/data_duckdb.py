@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from benchmarks.loads import load, preload
+from benchmarks.loads import attempt, load
 from engine.executors.local import ARROW
 from engine.model.workspace import Connection
 
@@ -58,12 +56,7 @@ def own(file: Path, target: Path) -> int:
 
 def measured(way: str, file: Path, target: Path) -> None:
     """In a child: what one load takes, as JSON."""
-    preload()
-    before, cpu = time.perf_counter(), time.process_time()
-    rows = (ours if way == "load" else own)(file, target)
-    seconds, cpu = time.perf_counter() - before, time.process_time() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps({"rows": rows, "seconds": seconds, "cpu": cpu, "peak_mb": peak}))
+    print(json.dumps(attempt(lambda: (ours if way == "load" else own)(file, target))))
 
 
 def best(way: str, file: Path) -> dict[str, float]:

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +21,7 @@ from statistics import median
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from benchmarks.loads import load, preload
+from benchmarks.loads import attempt, load
 from engine.executors.local import ARROW
 from engine.model.workspace import Connection
 
@@ -163,12 +161,7 @@ WAYS: Mapping[str, Callable[[Path, str], int]] = {
 
 
 def _run(way: str, source: Path, url: str) -> None:
-    preload()
-    begun = time.perf_counter()
-    rows = WAYS[way](source, url)
-    seconds = time.perf_counter() - begun
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps({"rows": rows, "seconds": seconds, "peak_mb": peak}))
+    print(json.dumps(attempt(lambda: WAYS[way](source, url))))
 
 
 @contextmanager

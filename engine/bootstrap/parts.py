@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from engine.bootstrap.hooks import hook_sender
+from engine.bootstrap.preload import HEAVY, LIGHT
 from engine.bootstrap.sweeping import sweep
 from engine.bootstrap.workspace import Workspace
 from engine.model.pipeline import Task
@@ -28,18 +29,6 @@ from engine.runtime.patience import patient
 from engine.stores.open import open_writer
 
 _log = logging.getLogger(__name__)
-
-LIGHT = ("engine.tasks.shell", "engine.tasks.python")
-# What attempts on data would each load for themselves, in a third of a second: Arrow, DuckDB, the client of
-# PostgreSQL, and all that moves rows. None of them starts a thread that a fork would miss.
-HEAVY = (
-    *("pyarrow", "pyarrow.compute", "pyarrow.csv", "pyarrow.parquet", "duckdb", "psycopg"),
-    *("engine.dataflow.conform", "engine.dataflow.newer", "engine.dataflow.staging"),
-    *("engine.tasks.extract", "engine.tasks.load", "engine.tasks.saga", "engine.connectors.registry"),
-    # Those of every installation: imported in each attempt, they would be a tenth of a second of it.
-    *("engine.connectors.files.connector", "engine.connectors.databases.sqlite"),
-    *("engine.connectors.databases.postgresql", "engine.connectors.databases.duckdb"),
-)
 
 
 def build_parts(workspace: Workspace, lease: Lease, scope: str, trusted: Callable[[], bool]) -> Parts:

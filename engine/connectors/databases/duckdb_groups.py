@@ -17,9 +17,10 @@ import pyarrow as pa
 from engine.connectors.databases.duckdb_session import Session
 
 ROWS = 122_880  # of a row group; a file made with other ones is written right, and slower
-# What DuckDB needs for a thread: most of a group's rows once more, and a block or two of each column. Half of it
-# was enough for rows of numbers and of text, of 16 to 150 bytes; more made nothing faster.
-PER_GROUP, PER_COLUMN_MB, LEAST_MB = 0.8, 0.5, 32
+# What DuckDB needs for a thread: a group's rows once more, and a block or two of each column. Half of it did for
+# rows of numbers and of text, of 16 to 150 bytes; where it has more, it is faster, because it seldom hands pages
+# back to the system that Arrow asks for the moment after.
+PER_COLUMN_MB = 0.5
 MOST_GROUPS = 1.5  # what rows may grow to before a group is ended early
 
 
@@ -33,14 +34,14 @@ def in_row_groups(session: Session, rows: pa.RecordBatchReader) -> Iterator[pa.R
     group = first.nbytes / first.num_rows * ROWS
     threads = session.threads_in_order
     arrow_mb = threads * group / 1e6
-    memory_mb = PER_GROUP * arrow_mb + PER_COLUMN_MB * threads * len(rows.schema)
-    if threads < 2 or arrow_mb + memory_mb > session.memory_in_order:
+    needed_mb = arrow_mb + PER_COLUMN_MB * threads * len(rows.schema)
+    if threads < 2 or arrow_mb + needed_mb > session.memory_in_order:
         yield _again(first, rows)
         return
     with session.in_order(len(rows.schema)) as limit:
 
         def whole() -> Iterator[pa.RecordBatch]:
-            limit(max(LEAST_MB, int(memory_mb) + 1))  # the threads have been counted
+            limit(int(session.memory_in_order - arrow_mb))  # the threads have been counted
             yield from groups(chain((first,), rows), rows.schema, MOST_GROUPS * group)
 
         yield pa.RecordBatchReader.from_batches(rows.schema, whole())

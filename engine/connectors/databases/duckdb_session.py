@@ -42,10 +42,10 @@ THREADS = (
     1  # a second one that keeps the order of rows makes most things slower (duckdb_groups has what it does not)
 )
 # Where the order of rows may be any, two threads write, each to row groups of its own.
-UNORDERED_THREADS, UNORDERED_MB = 2, 80
+UNORDERED_THREADS, UNORDERED_MB = 2, 104
 # Where two threads write whole row groups in order: what they and their groups may take; and, for each column
 # and thread, what DuckDB wants to see before it starts them. It never takes that.
-ORDERED_THREADS, ORDERED_MB, SHOWN_MB = 2, 80, 8.5
+ORDERED_THREADS, ORDERED_MB, SHOWN_MB = 2, 86, 8.5
 
 # How a message begins: errors that come out of a stream have no class of their own.
 _BEGINNINGS: tuple[tuple[str, type[TaskFailure]], ...] = (
