@@ -87,13 +87,14 @@ def leading(workspace: Workspace) -> Iterator[None]:
 
 
 def letter(workspace: Workspace) -> DeadLetter:
-    (found,) = [
-        each
+    """The one of the run: by its id, because it may go from one status to the next between two questions."""
+    (only,) = {
+        each.id
         for status in LetterStatus
         for each in workspace.queries.letters(status=status)[0]
         if each.run_id == "owed"
-    ]
-    return found
+    }
+    return workspace.queries.letter(only)
 
 
 def gone(workspace: Workspace, run_id: str = "owed") -> bool:

@@ -18,7 +18,7 @@ from tests.contract.logical_server import Server, restartable
 from tests.runtime.crash_engine import DONE_WITHIN, Stage, eventually
 from tests.runtime.crash_workspace import SETTINGS, make, write
 
-ROWS = 200_000
+ROWS = 500_000  # enough that it is not done before the server goes
 RETRIED = SETTINGS.replace("max_attempts: 6,", "max_attempts: 100, exponential_backoff: false,")
 LOAD = """tasks:
   - id: load
@@ -81,7 +81,7 @@ def load_through(root: Path, server: Server, modes: tuple[str, ...], chance: ran
         (run_id,) = one.trigger("copy")
         for mode in modes:
             eventually(lambda: writes(server) or one.done(), DONE_WITHIN, "rows arrive")
-            time.sleep(chance.uniform(0.0, 0.1))  # the moment is the experiment
+            time.sleep(chance.uniform(0.0, 0.05))  # the moment is the experiment
             server.restart(mode)
         one.wait_until_done(engine)
         check(one, server, run_id)
