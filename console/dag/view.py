@@ -14,19 +14,19 @@ from rich.segment import Segment
 from textual import events
 from textual.geometry import Region, Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from console.dag.canvas import Canvas, Direction, level_text, make
 from console.theme import Look, state_tone, style
 from console.unstarted import unstarted
+from console.widgets.scrolled import Scrolled
 from engine.layout.highlight import Highlight
 from engine.layout.overlay import overlays
 from engine.layout.spans import Span
 from engine.layout.values import Graph, GraphError, Overlay
 
 
-class DagView(ScrollView, can_focus=True):
+class DagView(Scrolled, can_focus=True):
     """One graph."""
 
     KIND = "@dag"

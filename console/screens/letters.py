@@ -98,6 +98,11 @@ class LettersView(LetterDeeds, SplitView):
             self.complain(f"There is no queue '{asked[:40]}'.{near(asked, present.QUEUES)} There are {known}.")
         self._refilter()
 
+    def on_resize(self) -> None:
+        """The card is read when there is room for it."""
+        if self._begun:
+            self._look_closer()
+
     @property
     def table(self) -> Table[Any]:
         """Groups or letters."""

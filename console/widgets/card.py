@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from rich.segment import Segment
 from textual import events
 from textual.geometry import Region, Size
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from console.present.cells import Cell, Line, differing, padded, segments, wrapped
 from console.theme import Look
+from console.widgets.scrolled import Scrolled
 
 _INDENT = 12
 
 
-class Card(ScrollView, can_focus=True):
+class Card(Scrolled, can_focus=True):
     """Lines; a line that begins with a dim label continues under its value."""
 
     KIND = "@card"

@@ -16,7 +16,6 @@ from rich.segment import Segment
 from textual import events
 from textual.geometry import Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from console.pattern import Pattern
@@ -25,6 +24,7 @@ from console.present.logs import TIMES, Times, line
 from console.theme import Look, style
 from console.unstarted import unstarted
 from console.widgets.logstore import LogRecord, LogStore
+from console.widgets.scrolled import Scrolled
 from engine.model.errors import RequestError
 
 _ERROR = r"\b(?:error|exception|traceback|fatal|critical|panic)\b"
@@ -33,7 +33,7 @@ _LEAST = (0, 2, 3)  # everything, from warnings on, errors only
 _STEP = 8  # columns of a move to the side, when half a page is less
 
 
-class LogView(ScrollView, can_focus=True):
+class LogView(Scrolled, can_focus=True):
     """Lines of a store."""
 
     KIND = "@log"

@@ -14,13 +14,13 @@ from rich.segment import Segment
 from textual import events
 from textual.geometry import Region, Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from console.present.cells import Cell, fitted
 from console.present.columns import GAP, Cells, Column, Columns
 from console.theme import Look, style
 from console.widgets.rows import Rows
+from console.widgets.scrolled import Scrolled
 
 R = TypeVar("R")
 
@@ -34,7 +34,7 @@ class _Drawn(NamedTuple):
     marked: bool
 
 
-class Table(ScrollView, Generic[R], can_focus=True):
+class Table(Scrolled, Generic[R], can_focus=True):
     """Rows with a cursor, marks, an order and a filter."""
 
     KIND = "@table"
