@@ -2,12 +2,14 @@
 them.
 
 Law: a helper listens on loopback, on the port it is given in PENSTOCK_SERVICE_PORT; its address is handed out when
-it answers. It has the environment of an attempt: no secret of a connection. One that died is started again, a few
-times a minute at most. None outlives this process, however it ends: see service_guard.
+it answers. A `port` that somebody else has is refused, for what is sent there may be secret. A helper has the
+environment of an attempt: no secret of a connection. One that died is started again, a few times a minute at most.
+None outlives this process, however it ends: see service_guard.
 """
 
 from __future__ import annotations
 
+import errno
 import http.client
 import socket
 import subprocess
@@ -23,6 +25,8 @@ from engine.model.workspace import Service
 START_SECONDS = 20.0
 MOST_STARTS = 5  # within START_WINDOW
 START_WINDOW = 60.0
+FREED_SECONDS = 5.0  # a port of its own is waited for: the helper of an engine that has just ended may be on it
+OTHER_PORTS = 2  # are tried where somebody takes a free one before the helper does
 _LOOK = 0.02
 
 
@@ -74,26 +78,32 @@ class Services:
             raise ConfigurationError(
                 f"Service '{name}' has ended {len(recent)} times within a minute; see {self._log(name)}."
             )
+        port = _own_port(service) if service.port else _free_port()
         self._starts[name] = [*recent, now]
-        helper = self._spawn(service)
+        return self._started(service, port, 0 if service.port else OTHER_PORTS)
+
+    def _started(self, service: Service, port: int, others: int) -> _Helper:
+        """A helper that answers on this port, or on one of so many others where somebody took it first."""
+        helper = self._spawn(service, port)
         try:
             helper.ready(service.ready, START_SECONDS)
         except TimeoutError:
             helper.leave()
             raise ConfigurationError(
-                f"Service '{name}' did not answer on {helper.address}{service.ready or ''} within "
-                f"{START_SECONDS:g} s; see {self._log(name)}."
+                f"Service '{service.name}' did not answer on {helper.address}{service.ready or ''} within "
+                f"{START_SECONDS:g} s; see {self._log(service.name)}."
             ) from None
         except ChildProcessError as error:
             helper.leave()
+            if others and _taken(port):
+                return self._started(service, _free_port(), others - 1)
             raise ConfigurationError(
-                f"Service '{name}' ended before it answered ({error}); see {self._log(name)}."
+                f"Service '{service.name}' ended before it answered ({error}); see {self._log(service.name)}."
             ) from None
         return helper
 
-    def _spawn(self, service: Service) -> _Helper:
+    def _spawn(self, service: Service, port: int) -> _Helper:
         self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        port = service.port or _free_port()
         command = [_program(service.command[0]), *service.command[1:]]
         guard = [sys.executable, "-m", "engine.executors.service_guard", str(self._log(service.name)), "--"]
         home = str(Path(__file__).resolve().parents[2])
@@ -164,11 +174,35 @@ def _answers(port: int, path: str | None) -> bool:
         return False
 
 
+def _own_port(service: Service) -> int:
+    """The one that penstock.yaml gives it, when nobody is there."""
+    end = time.monotonic() + FREED_SECONDS
+    while _taken(service.port):
+        if time.monotonic() >= end:
+            raise ConfigurationError(
+                f"Service '{service.name}': its port {service.port} is taken, by another program or by the same "
+                "helper of another process. Leave `port` out, and it gets one that is free."
+            )
+        time.sleep(_LOOK)
+    return service.port
+
+
 def _free_port() -> int:
-    """A port nobody has just now; whoever takes it in between makes the start fail with a sentence."""
+    """A port nobody has just now."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
+
+
+def _taken(port: int) -> bool:
+    """Whether somebody has it; connections that are only remembered do not count."""
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 def _program(name: str) -> str:

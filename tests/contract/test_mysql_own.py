@@ -209,7 +209,7 @@ def test_a_server_that_asks_for_a_file_gets_none(rig: LoadRig, tmp_path: Path) -
     """Only what is being loaded is sent, whatever name the server asks for; at no other time anything."""
     (tmp_path / "secret").write_text("1\tsecret\n")
     rig.rows("CREATE TABLE t (id INT, name TEXT)")
-    link = open_link(rig.connection)
+    link = open_link(rig.connection.id, rig.connection.config)
     assert link.feed(f"LOAD DATA LOCAL INFILE '{tmp_path}/secret' INTO TABLE t", [b"2\tmine\n"]) == (1, 0)
     with pytest.raises(RuntimeError, match="local_infile"):
         link.query(f"LOAD DATA LOCAL INFILE '{tmp_path}/secret' INTO TABLE t")

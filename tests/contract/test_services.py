@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,9 +15,12 @@ from pathlib import Path
 import pytest
 
 from engine.executors import service_guard
+from engine.executors import services as module
 from engine.executors.services import Services
 from engine.model.errors import ConfigurationError
 from engine.model.workspace import Service
+from tests.contract.ports import lasting_port, nobody_listens
+from tests.contract.web_service import serving
 
 WITHIN = 60.0  # a deadline for a loaded machine, not a measurement
 SERVER = """
@@ -35,9 +39,11 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["PENSTOCK_SERVICE_PORT"])), 
 def services(tmp_path: Path) -> Iterator[Callable[..., Services]]:
     made: list[Services] = []
 
-    def make(**commands: tuple[str, ...]) -> Services:
+    def make(port: int = 0, **commands: tuple[str, ...]) -> Services:
         (tmp_path / "server.py").write_text(SERVER)
-        found = {name: Service(name=name, command=each, ready="/health") for name, each in commands.items()}
+        found = {
+            name: Service(name=name, command=each, port=port, ready="/health") for name, each in commands.items()
+        }
         environment = {"PATH": os.environ["PATH"], "SHOWN": "1"}
         made.append(Services(found, root=tmp_path, logs=tmp_path / "logs", environment=lambda: environment))
         return made[-1]
@@ -137,6 +143,51 @@ def test_a_command_that_is_not_there_is_told_of(services: Callable[..., Services
     with pytest.raises(ConfigurationError, match="exit 127"):
         services(missing=("no-such-program",)).address("missing")
     assert "no-such-program" in (tmp_path / "logs" / "missing.log").read_text()
+
+
+def test_a_port_that_somebody_takes_first_is_not_insisted_on(
+    services: Callable[..., Services], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the choice of it and the helper's own bind anybody may get it, as the end of a connection too."""
+    with nobody_listens() as taken:
+        ports = [taken, taken, lasting_port()]
+        monkeypatch.setattr(module, "_free_port", iter(ports).__next__)
+        address = services(channels=("python", "server.py")).address("channels")
+        assert address == f"http://127.0.0.1:{ports[-1]}" and ask(address, "/pid").isdigit()
+        monkeypatch.setattr(module, "_free_port", lambda: taken)  # again and again: it is told
+        with pytest.raises(ConfigurationError, match=r"ended before it answered \(exit 1\)"):
+            services(channels=("python", "server.py")).address("channels")
+
+
+def test_nobody_else_is_taken_for_a_helper_with_a_port_of_its_own(
+    services: Callable[..., Services], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FREED_SECONDS", 0.0)
+    with serving(lambda asked: []) as stranger:
+        port = int(stranger.url.rpartition(":")[2])
+        one = services(port=port, channels=("python", "server.py"))
+        for _ in range(module.MOST_STARTS + 1):  # none of them is a start
+            with pytest.raises(ConfigurationError, match=f"'channels': its port {port} is taken.*Leave `port` out"):
+                one.address("channels")
+        assert not stranger.asked
+
+
+def test_a_port_of_its_own_is_waited_for(
+    services: Callable[..., Services], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an engine that has just ended leaves behind is there for a moment more."""
+    looked, port = module._taken, lasting_port()
+    before = socket.create_server(("127.0.0.1", port))
+
+    def leaving(asked: int) -> bool:
+        found = looked(asked)
+        before.close()
+        return found
+
+    monkeypatch.setattr(module, "FREED_SECONDS", WITHIN)
+    monkeypatch.setattr(module, "_taken", leaving)
+    address = services(port=port, channels=("python", "server.py")).address("channels")
+    assert address == f"http://127.0.0.1:{port}" and ask(address, "/pid").isdigit()
 
 
 def test_a_name_that_is_not_there_names_those_that_are(services: Callable[..., Services]) -> None:

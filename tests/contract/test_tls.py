@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,10 +14,9 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from engine.connectors.databases.mysql_link import _encryption
 from engine.connectors.registry import Connectors
 from engine.dataflow.streams import Batches
-from engine.model.errors import ConfigurationError, NetworkError, TaskFailure
+from engine.model.errors import ConfigurationError, NetworkError, PermissionFailure, TaskFailure
 from engine.model.workspace import Connection
 from engine.ports.destination import Order
 from engine.ports.source import Selection
@@ -50,9 +49,9 @@ def port(authority: Authority) -> Iterator[int]:
         yield urlsplit(server.url).port or 0
 
 
-def postgresql(port: int, **config: Any) -> Any:
+def postgresql(port: int, *, root: Path | None = None, **config: Any) -> Any:
     told = {"host": "localhost", "port": port, "database": "postgres", "user": "postgres", **config}
-    return Connectors(Path.cwd()).open(Connection(id="safe", type="postgresql", config=told))
+    return Connectors(root or Path.cwd()).open(Connection(id="safe", type="postgresql", config=told))
 
 
 @pytest.mark.parametrize("adbc", [True, False])
@@ -79,21 +78,91 @@ def test_a_client_certificate_stands_for_a_password(port: int, authority: Author
 
 
 @pytest.mark.parametrize(
-    ("sslmode", "file", "said"),
+    ("sslmode", "file", "kind", "said"),
     [
-        ("verify-full", "another", "certificate"),
-        ("verify-full", "missing.crt", "missing.crt"),
-        ("disable", "authority", "no encryption"),
+        ("verify-full", "another", NetworkError, r"certificate verify failed\. Name the authority .*`sslrootcert`"),
+        (
+            "verify-full",
+            "missing.crt",
+            ConfigurationError,
+            "`sslrootcert` names a file that is not there: .*/missing.crt",
+        ),
+        ("require", "missing.crt", ConfigurationError, "is not there"),  # libpq would go on, and check nobody
+        ("disable", "missing.crt", PermissionFailure, "no encryption"),  # it is not looked at
     ],
 )
 def test_postgresql_that_cannot_be_trusted_is_told_from_one_that_is_away(
-    port: int, authority: Authority, another: Authority, sslmode: str, file: str, said: str
+    port: int, authority: Authority, another: Authority, sslmode: str, file: str, kind: type[TaskFailure], said: str
 ) -> None:
     known = {"another": another.file, "authority": authority.file}
-    opened = postgresql(port, sslmode=sslmode, sslrootcert=str(known.get(file, file)), password="canary")
-    with pytest.raises(TaskFailure, match=f"'safe'.*{said}") as caught:
-        opened.test()
+    with pytest.raises(kind, match=f"'safe'.*{said}") as caught:
+        postgresql(port, sslmode=sslmode, sslrootcert=str(known.get(file, file)), password="canary").test()
     assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("adbc", [True, False])
+def test_files_of_postgresql_are_seen_from_the_workspace(
+    port: int, authority: Authority, adbc: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it is opened from, and also those in a url."""
+    own, home = authority.certify("certified"), authority.file.parent
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(home))
+    files = {"sslrootcert": authority.file.name, "sslcert": own.certificate.name, "sslkey": own.key.name}
+    url = f"postgresql://certified@localhost:{port}/postgres?sslmode=verify-full"
+    inside = "&".join(f"{key}={name}" for key, name in files.items())
+    for config in (
+        {**files, "sslmode": "verify-full"},
+        {"sslmode": "verify-full"} | {key: f"~/{name}" for key, name in files.items()},
+        {"url": f"{url}&{inside}"},
+        {**files, "url": f"{url}&sslrootcert=nowhere.crt"},  # a key of the connection counts more
+    ):
+        opened = postgresql(port, root=home, user="certified", adbc=adbc, **config)
+        with closing(opened.read(Selection(query="SELECT current_user::text AS name"))) as reading:
+            assert pa.Table.from_batches(list(reading)).to_pylist() == [{"name": "certified"}]
+        opened.close()
+    with pytest.raises(ConfigurationError, match=f"'safe': `sslrootcert` names a file.*: {home}/nowhere.crt"):
+        postgresql(port, root=home, url=f"{url}&sslrootcert=nowhere.crt")
+    with pytest.raises(ConfigurationError, match="'safe': `sslkey` holds a certificate or key itself") as caught:
+        postgresql(port, sslkey=own.key.read_text())
+    assert "PRIVATE" not in str(caught.value)
+
+
+@pytest.mark.parametrize("adbc", [True, False])
+def test_whom_this_machine_trusts_is_a_word_and_no_file(
+    port: int, authority: Authority, another: Authority, adbc: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"sslmode": "verify-full", "sslrootcert": "system", "adbc": adbc}
+    for trusted, hindered in (
+        (authority, nullcontext()),
+        (another, pytest.raises(NetworkError, match="verify failed")),
+    ):
+        monkeypatch.setenv("SSL_CERT_FILE", str(trusted.file))
+        opened = postgresql(port, **told)
+        with hindered, closing(opened.read(Selection(query="SELECT 1 AS one"))) as reading:
+            assert pa.Table.from_batches(list(reading)).to_pylist() == [{"one": 1}]
+        opened.close()
+
+
+def test_postgresql_by_another_name_than_its_certificate_has(port: int, authority: Authority) -> None:
+    elsewhere = (
+        f"postgresql://postgres@elsewhere.test:{port}/postgres?hostaddr=127.0.0.1&sslrootcert={authority.file}"
+    )
+    assert "answers" in postgresql(port, host=None, url=elsewhere, sslmode="verify-ca").test()
+    with pytest.raises(NetworkError, match=r"'safe'.*does not match host name.*\. `host` is to be a name"):
+        postgresql(port, host=None, url=elsewhere, sslmode="verify-full").test()
+
+
+def test_a_key_that_cannot_be_used_is_no_matter_of_the_network(
+    port: int, authority: Authority, another: Authority
+) -> None:
+    own, other = authority.certify("certified"), another.certify("certified")
+    told = {"sslmode": "require", "user": "certified", "sslcert": str(own.certificate)}
+    postgresql(port, **told, sslkey="pkcs11:1").close()  # what an engine of OpenSSL holds is no file to look for
+    with pytest.raises(ConfigurationError, match=r"'safe'.*private key file"):
+        postgresql(port, **told, sslkey=str(other.key)).test()
+    with pytest.raises(NetworkError, match=r"'safe'.*unknown ca\. The server does not trust who signed our own"):
+        postgresql(port, **told | {"sslcert": str(other.certificate)}, sslkey=str(other.key)).test()
 
 
 def test_a_web_service_is_asked_where_its_certificate_is_vouched_for(
@@ -116,18 +185,6 @@ def test_a_web_service_is_asked_where_its_certificate_is_vouched_for(
         with pytest.raises(ConfigurationError, match=r"'api': `verify` names nowhere\.crt, and there is no such"):
             opened(verify="nowhere.crt")
         assert len(service.asked) == 1
-
-
-def test_what_mysql_is_told_of_certificates_is_used_or_refused(authority: Authority) -> None:
-    own = authority.certify("mysql")
-    files = {"ssl_ca": str(authority.file), "ssl_cert": str(own.certificate), "ssl_key": str(own.key)}
-    context = _encryption("my", files)["ssl"]
-    assert context.check_hostname and len(context.get_ca_certs()) == 1
-    assert _encryption("my", {"ssl": False, **files}) == {"ssl_disabled": True}
-    assert _encryption("my", {}) == {}
-    for wrong in ({"ssl_cert": "nowhere.crt"}, {"ssl_cert": files["ssl_ca"], "ssl_key": files["ssl_key"]}):
-        with pytest.raises(ConfigurationError, match=r"'my'.*`ssl_cert`.*cannot be read"):
-            _encryption("my", wrong)
 
 
 @contextmanager

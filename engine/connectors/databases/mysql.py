@@ -1,8 +1,8 @@
 """MySQL and MariaDB, read from and written to.
 
 Law: see mysql_link for the session. Config: {url} or {host, port, socket, database, user, password}; {ssl: true |
-false, ssl_ca}; {timeout_seconds} without a word from the server. Reading is unbuffered; loading is LOAD DATA from
-memory where the server allows it.
+false, ssl_ca, ssl_cert, ssl_key}; {timeout_seconds} without a word from the server. Reading is unbuffered; loading
+is LOAD DATA from memory where the server allows it.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from engine.ports.stream import RawText, Stream
 
 def connect(connection: Connection, root: Path) -> MySql:
     """A connector for a `mysql` or `mariadb` connection."""
-    return MySql(connection)
+    return MySql(connection, root)
 
 
 class MySql:
     """See engine.ports.source.Source and engine.ports.destination.Destination."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, root: Path) -> None:
         self._connection = connection
         self._id = connection.id
-        self._config = settings(connection)
+        self._config = settings(connection, root)
         self._opened: Link | None = None
 
     def test(self) -> str:
@@ -61,7 +61,7 @@ class MySql:
     def _link(self) -> Link:
         if self._opened is None:
             with failures(self._id):
-                self._opened = opened(self._connection)
+                self._opened = opened(self._id, self._config)
         return self._opened
 
     @property
@@ -102,7 +102,7 @@ class MySql:
         with failures(self._id):
             looking = Looking(self._catalog, self._id, selection)
             home = Name(str(self._config["database"]), "query")
-            return looking.read(lambda: opened(self._connection), self._uri, home)
+            return looking.read(lambda: opened(self._id, self._config), self._uri, home)
 
     # Destination
 

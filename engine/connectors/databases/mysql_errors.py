@@ -1,11 +1,13 @@
 """What goes wrong with MySQL and MariaDB, said kindly.
 
 Law: the server's number decides the kind; its words are repeated without values of rows, and never the statement.
+A server that cannot be trusted is told from one that is away, although the driver has one number for both.
 """
 
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -38,22 +40,40 @@ _VALUE = re.compile(
 )
 _REMEDIES: Mapping[int, str] = {
     1040: "The server has no connection left; put the tasks that use it into a pool.",
-    1045: "Check user and password of the connection.",
+    1045: "Check user and password of the connection, and whether the server wants TLS or a certificate.",
     1698: "Check user and password of the connection.",
     1049: "Check `database` of the connection.",
     1153: "Raise max_allowed_packet on the server, or lower `batch_rows`.",
     1205: "Another session holds the rows.",
     2003: "Check host and port, and that the server runs.",
+    2026: "Give the server a certificate; `ssl: false` would talk to it in the clear.",
 }
+_BROKEN = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)  # the line, not the certificate
+UNTRUSTED = " The server may not trust who signed the certificate of `ssl_cert`."
 
 
 def failure(error: BaseException, name: str, what: str = "") -> TaskFailure:
     """The failure that an error of the driver stands for."""
     number, words = _told(error)
-    kind = _KINDS.get(number) or (NetworkError if number == 0 else ConfigurationError)
     place = f"Connection '{name}'" + (f", {what}" if what else "")
+    unsafe = getattr(error, "original_exception", error)  # of the driver: what connecting failed with
+    if isinstance(unsafe, ssl.SSLError) and not isinstance(unsafe, _BROKEN):
+        return NetworkError(f"{place}: the server could not be reached safely ({_distrust(unsafe)}")
+    kind = _KINDS.get(number) or (NetworkError if number == 0 else ConfigurationError)
     remedy = _REMEDIES.get(number)
-    return kind(f"{place}: {without_values(words)}{f' {remedy}' if remedy else ''}")
+    said = without_values(words)
+    return kind(f"{place}: {said}{'.' if remedy and said[-1:] != '.' else ''}{f' {remedy}' if remedy else ''}")
+
+
+def _distrust(error: ssl.SSLError) -> str:
+    """Why encryption failed, and what helps where it is a certificate."""
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        reason = error.reason or "no reason was given"
+        return f"{reason}).{UNTRUSTED if 'UNKNOWN_CA' in reason or 'CERTIFICATE' in reason else ''}"
+    reason = error.verify_message.rstrip(".")
+    if "not valid for" in reason:
+        return f"{reason}). `host` is to be a name that the server's certificate was made out to."
+    return f"{reason}). An authority of your own is named by `ssl_ca: FILE`."
 
 
 def _told(error: BaseException) -> tuple[int, str]:

@@ -9,20 +9,25 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pymysql
 from pymysql.connections import Connection as Wire
 from pymysql.connections import MySQLResult
 from pymysql.converters import conversions
 
+from engine.connectors.databases.certificates import located
+from engine.connectors.databases.mysql_errors import UNTRUSTED
 from engine.model.errors import ConfigurationError
 from engine.model.workspace import Connection
 
 CONNECT_SECONDS = 10
 STATEMENT_SECONDS = 600.0  # without a word from the server
 _FILES = ("ssl_ca", "ssl_cert", "ssl_key")
+_SSL = {"true": True, "1": True, "false": False, "0": False}  # as the query of a url says it
+_GONE = (2006, 2013)
 _PACKET = 1 << 20  # of one packet of LOAD DATA; every server takes it
 _ENCODERS: Any = {kind: how for kind, how in conversions.items() if not isinstance(kind, int)}
 _SESSION = (
@@ -94,38 +99,47 @@ class _Fed(MySQLResult):
         self._read_ok_packet(answer)  # type: ignore[attr-defined]  # the stubs leave it out
 
 
-def opened(connection: Connection) -> Link:
-    """A new connection, in a session of our own making."""
-    config = settings(connection)
+def opened(name: str, config: Mapping[str, Any]) -> Link:
+    """A new connection with `settings`, in a session of our own making."""
     seconds = float(config.get("timeout_seconds", STATEMENT_SECONDS))
-    link = Link(
-        host=str(config.get("host") or "127.0.0.1"),
-        port=_port(connection.id, config.get("port")),
-        unix_socket=str(config["socket"]) if config.get("socket") else None,
-        user=str(config.get("user") or config.get("username") or "root"),
-        password=str(config.get("password") or "").encode(),
-        database=str(config["database"]),
-        charset="utf8mb4",
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=seconds,
-        write_timeout=seconds,
-        autocommit=True,
-        local_infile=True,  # see Link: never a file
-        init_command=_SESSION,
-        conv=_ENCODERS,  # answers stay text as the server writes it: Arrow converts whole columns
-        **_encryption(connection.id, config),
-    )
+    try:
+        link = Link(
+            host=str(config.get("host") or "127.0.0.1"),
+            port=_port(name, config.get("port")),
+            unix_socket=str(config["socket"]) if config.get("socket") else None,
+            user=str(config.get("user") or config.get("username") or "root"),
+            password=str(config.get("password") or "").encode(),
+            database=str(config["database"]),
+            charset="utf8mb4",
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=seconds,
+            write_timeout=seconds,
+            autocommit=True,
+            local_infile=True,  # see Link: never a file
+            init_command=_SESSION,
+            conv=_ENCODERS,  # answers stay text as the server writes it: Arrow converts whole columns
+            **_encryption(name, config),
+        )
+    except pymysql.err.OperationalError as error:
+        if config.get("ssl_cert") and error.args[0] in _GONE:  # a server may not say why it hangs up
+            raise pymysql.err.OperationalError(error.args[0], f"{error.args[1]}.{UNTRUSTED}") from error
+        raise
     # From here on only Link.feed answers a server that asks for data.
     link._local_infile = False  # type: ignore[attr-defined]
     return link
 
 
-def settings(connection: Connection) -> Mapping[str, Any]:
-    """The config, with a `url` taken apart."""
-    config = {**connection.config, **_from_url(connection.id, connection.config.get("url"))}
+def settings(connection: Connection, root: Path) -> Mapping[str, Any]:
+    """The config, with a `url` taken apart. `root`: what files are seen from."""
+    name = connection.id
+    config = {**connection.config, **_from_url(name, connection.config.get("url"))}
     if not config.get("database"):
-        raise ConfigurationError(f"Connection '{connection.id}' needs a `database`.")
-    return config
+        raise ConfigurationError(f"Connection '{name}' needs a `database`.")
+    if config.get("ssl") is False:
+        return config
+    if config.get("ssl_key") and not config.get("ssl_cert"):
+        raise ConfigurationError(f"Connection '{name}': `ssl_key` is the key of an `ssl_cert`, which is not given.")
+    return {**config, **located(name, config, _FILES, root)}
 
 
 def _from_url(name: str, url: Any) -> dict[str, Any]:
@@ -142,7 +156,23 @@ def _from_url(name: str, url: Any) -> dict[str, Any]:
         }
     except ValueError as error:
         raise ConfigurationError(f"Connection '{name}' has a URL that cannot be read.") from error
-    return {key: value for key, value in found.items() if value}
+    return {**{key: value for key, value in found.items() if value}, **_from_query(name, parts.query)}
+
+
+def _from_query(name: str, query: str) -> dict[str, Any]:
+    """What a url asks for after its `?`. What speaks of encryption is done or refused, never passed over."""
+    found: dict[str, Any] = {}
+    for key, value in parse_qsl(query):
+        if key in _FILES:
+            found[key] = value
+        elif key == "ssl" and value.lower() in _SSL:
+            found[key] = _SSL[value.lower()]
+        elif "ssl" in key.lower() or "tls" in key.lower():
+            raise ConfigurationError(
+                f"Connection '{name}': its URL says `{key[:40]}`, which is not known so; there are ssl=true, "
+                f"ssl=false, {', '.join(_FILES)}."
+            )
+    return found
 
 
 def _port(name: str, given: Any) -> int:
@@ -159,7 +189,7 @@ def _encryption(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """What `ssl` asks for: required and checked, `false` for none; without it, used where the server has it. A file
     asks for it, too."""
     given = config.get("ssl")
-    authority, own, key = (str(config[each]) if config.get(each) else None for each in _FILES)
+    authority, own, key = (config.get(each) for each in _FILES)
     if given is None and not (authority or own):
         return {}
     if given is False:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -15,6 +16,7 @@ from psycopg import RawCursor, conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
+from engine.connectors.databases.certificates import located
 from engine.connectors.databases.naming import quoted
 from engine.connectors.databases.pool import SIZE, Pools
 from engine.connectors.databases.sql_errors import failure
@@ -26,6 +28,7 @@ CONNECT_SECONDS = 10
 SILENCE_SECONDS = 600.0
 _SESSION = "-c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=iso_8601 -c extra_float_digits=1 -c bytea_output=hex"
 _TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "channel_binding", "gssencmode")
+_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "sslcrldir")
 
 pools: Pools[Link] = Pools()
 
@@ -119,10 +122,10 @@ def failures(connection: str, what: str = "") -> Iterator[None]:
 class Login:
     """How a connection of type `postgresql` is reached."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, root: Path) -> None:
         self.id = connection.id
         self._config = connection.config
-        self.parameters = _parameters(connection)
+        self.parameters = _parameters(connection, root)
         self.silence = _number(connection, "silence_seconds", SILENCE_SECONDS)
         self.adbc = bool(connection.config.get("adbc", True))
         self.size = int(_number(connection, "pool_size", SIZE))
@@ -164,7 +167,7 @@ def _number(connection: Connection, key: str, default: float) -> float:
     return float(given)
 
 
-def _parameters(connection: Connection) -> dict[str, Any]:
+def _parameters(connection: Connection, root: Path) -> dict[str, Any]:
     config = connection.config
     own = {
         "host": config.get("host"),
@@ -175,10 +178,18 @@ def _parameters(connection: Connection) -> dict[str, Any]:
         **{key: config.get(key) for key in _TLS},
     }
     found = {**_from_url(connection), **{key: str(value) for key, value in own.items() if value}}
+    if found.get("sslmode") != "disable":
+        files = [key for key in _FILES if not _is_word(key, found.get(key))]
+        found.update(located(connection.id, found, files, root))
     found["options"] = f"{found.get('options', '')} {_SESSION}{_path(config.get('schema'))}".strip()
     defaults = {"connect_timeout": CONNECT_SECONDS, "application_name": "penstock", "client_encoding": "utf8"}
     alive = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
     return {**defaults, **alive, **found}
+
+
+def _is_word(key: str, given: Any) -> bool:
+    """What libpq takes for no file: whom this machine trusts, and the key that an engine of OpenSSL holds."""
+    return (key == "sslrootcert" and given == "system") or (key == "sslkey" and ":" in str(given))
 
 
 def _path(schema: Any) -> str:

@@ -37,14 +37,14 @@ STATEMENT_SECONDS = 60.0
 
 def connect(connection: Connection, root: Path) -> Postgres:
     """A connector for a `postgresql` connection."""
-    return Postgres(connection)
+    return Postgres(connection, root)
 
 
 class Postgres(SitedDestination):
     """See engine.ports.source.Source and engine.ports.destination.Destination."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._login = Login(connection)
+    def __init__(self, connection: Connection, root: Path) -> None:
+        self._login = Login(connection, root)
         self._seconds = float(connection.config.get("timeout_seconds", STATEMENT_SECONDS))
         self._pool = pools.join(self._login.key, self._login.id, self._login.size, self._login.opened)
         self._left = False

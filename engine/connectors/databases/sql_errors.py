@@ -43,6 +43,7 @@ _WORDS: tuple[tuple[str, type[TaskFailure]], ...] = (
     ("authentication failed", PermissionFailure),
     ("access denied", PermissionFailure),
     ("permission denied", PermissionFailure),
+    ("no pg_hba.conf entry", PermissionFailure),
     ("readonly database", PermissionFailure),
     ("server closed the connection", NetworkError),
     ("connection reset", NetworkError),
@@ -65,6 +66,9 @@ _WORDS: tuple[tuple[str, type[TaskFailure]], ...] = (
     ("not a database", ConfigurationError),
     ("unable to open", ConfigurationError),
     ("malformed", ConfigurationError),
+    ("certificate file", ConfigurationError),  # libpq cannot read it, or our key does not belong to it
+    ("private key file", ConfigurationError),
+    ("sslmode", ConfigurationError),
 )
 _REMEDIES: tuple[tuple[str, str], ...] = (
     ("too many clients", "Put the tasks that use it into a pool."),
@@ -72,6 +76,12 @@ _REMEDIES: tuple[tuple[str, str], ...] = (
     ("connection refused", "Check host and port, and that the server runs."),
     ("database is locked", "Another process is writing to the file."),
     ("database or disk is full", "Make room on the disk."),
+    (
+        "certificate verify failed",
+        "Name the authority that signed the server's certificate (PostgreSQL: `sslrootcert`).",
+    ),
+    ("does not match host name", "`host` is to be a name that the server's certificate was made out to."),
+    ("alert unknown ca", "The server does not trust who signed our own certificate."),
     ("statement timeout", "Raise `timeout_seconds`, or ask for less."),
 )
 _VALUE = re.compile(r"""(?:(?<=: )|(?<=value )|(?<=entry ))(?:"[^"]*"?|'[^']*'?)""")
