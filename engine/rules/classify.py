@@ -64,6 +64,8 @@ _NAMES: dict[str, ErrorKind] = {
     "ProgrammingError": ErrorKind.CONFIGURATION,
 }
 
+_CERTIFICATE = re.compile(r"certificate.verify.failed|does not match host ?name|unknown.ca\b", re.IGNORECASE)
+
 # What remains when the words of the message say nothing: most often the server went away.
 _OTHERWISE = {"OperationalError": ErrorKind.NETWORK, "InterfaceError": ErrorKind.NETWORK}
 
@@ -241,8 +243,12 @@ def parse_retry_after(text: str, now: datetime | None = None) -> float | None:
 
 
 def _is_tls(error: BaseException) -> bool:
+    """By its class; or by words about a certificate, its own or those of what it was made from: connectors tell a
+    server that cannot be trusted as a NetworkError, and not every library has a class for it."""
     names = {base.__name__ for base in type(error).__mro__}
-    return bool(names & {"SSLError", "SSLCertVerificationError", "CertificateError"})
+    if names & {"SSLError", "SSLCertVerificationError", "CertificateError"}:
+        return True
+    return any(_CERTIFICATE.search(str(each)) for each in (error, *_causes(error)))
 
 
 def classify_exit(code: int | None, signal: int | None, *, what: str = "The process") -> TaskError:

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import requests
 
-from engine.model.errors import DataQualityError, ErrorKind, RateLimited
+from engine.model.errors import DataQualityError, ErrorKind, NetworkError, RateLimited
 from engine.rules.classify import (
     LONGEST_WAIT,
     MESSAGE_LIMIT,
@@ -112,6 +112,26 @@ def test_a_certificate_is_tried_once_more_and_not_again() -> None:
     assert not classify(error, attempt=1).final
     assert classify(error, attempt=2).final
     assert not classify(ConnectionResetError("x"), attempt=2).final
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate (_ssl.c:1006)",
+        'server certificate for "a" does not match host name "b"',
+        "SSL error: tlsv1 alert unknown ca",
+    ],
+)
+def test_a_certificate_is_tried_once_more_also_as_a_connector_tells_it(said: str) -> None:
+    """FAULTS, NetworkError: TLS (once)."""
+    told = NetworkError("Connection 'dwh': the server could not be reached safely.")
+    told.__cause__ = OSError(said)
+    told.__cause__.__cause__ = told  # a ring, as libraries make them
+    assert not classify(told, attempt=1).final
+    assert classify(told, attempt=2).final
+    cut = NetworkError("Connection 'dwh': the line was cut.")
+    cut.__cause__ = OSError("EOF occurred in violation of protocol")
+    assert not classify(cut, attempt=2).final
 
 
 def test_retry_after_is_read_from_wherever_it_stands() -> None:
