@@ -22,6 +22,7 @@ from functools import cached_property
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -86,7 +87,7 @@ class Servers:
         """A new one, empty."""
         name = f"b{uuid.uuid4().hex[:12]}"
         if kind == "azure":
-            _put(self.azurite, f"/{ACCOUNT}/{name}", "restype=container", KEY)
+            _put(self.azurite, f"/{ACCOUNT}/{name}", "restype=container", signed=True)
             where = {"endpoint": f"http://127.0.0.1:{self.azurite}/{ACCOUNT}"}
             return Served(kind, {"container": name, "account": ACCOUNT, "access_key": KEY, **where})
         _put(self.moto, f"/{name}")
@@ -170,16 +171,27 @@ def _started(command: Sequence[object], ready: str) -> Iterator[None]:
                 later.join()
 
 
-def _put(port: int, path: str, query: str = "", azure_key: str | None = None) -> None:
+def shared_access(container: str, rights: str) -> str:
+    """A token of Azure that lets whoever has it do this much in a container."""
+    until, version = "2100-01-01T00:00:00Z", "2020-12-06"
+    fields = [rights, "", until, f"/blob/{ACCOUNT}/{container}", "", "", "", version, "c", *([""] * 7)]
+    told = {"sp": rights, "se": until, "sv": version, "sr": "c", "sig": _signed("\n".join(fields))}
+    return urlencode(told)
+
+
+def _signed(text: str) -> str:
+    return base64.b64encode(hmac.new(base64.b64decode(KEY), text.encode(), hashlib.sha256).digest()).decode()
+
+
+def _put(port: int, path: str, query: str = "", *, signed: bool = False) -> None:
     """Make a bucket or container: object stores' own clients do not."""
     headers = {"Content-Length": "0"}
-    if azure_key is not None:
+    if signed:
         at = dt.datetime.now(dt.UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
         headers |= {"x-ms-date": at, "x-ms-version": "2021-12-02"}
         lines = ["PUT", *([""] * 11), f"x-ms-date:{at}", "x-ms-version:2021-12-02", f"/{ACCOUNT}{path}"]
-        text = "\n".join([*lines, query.replace("=", ":")]).encode()
-        signed = hmac.new(base64.b64decode(azure_key), text, hashlib.sha256).digest()
-        headers["Authorization"] = f"SharedKey {ACCOUNT}:{base64.b64encode(signed).decode()}"
+        text = "\n".join([*lines, query.replace("=", ":")])
+        headers["Authorization"] = f"SharedKey {ACCOUNT}:{_signed(text)}"
     link = HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         link.request("PUT", f"{path}?{query}" if query else path, headers=headers)

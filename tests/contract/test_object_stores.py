@@ -11,14 +11,14 @@ import pytest
 
 from engine.connectors.files.connector import FileConnector
 from engine.connectors.registry import Connectors
-from engine.model.errors import ConfigurationError, NetworkError, TaskFailure
+from engine.model.errors import ConfigurationError, NetworkError, PermissionFailure, TaskFailure
 from engine.model.workspace import Connection
 from engine.ports import failpoint
 from engine.ports.source import Selection
 from tests.contract.certificates import Authority, in_front_of
 from tests.contract.files_bench import ROWS, order, stream, table
 from tests.contract.google_front import ServiceAccount
-from tests.contract.object_rig import Bucket, Memory, Served, Servers
+from tests.contract.object_rig import Bucket, Memory, Served, Servers, shared_access
 from tests.contract.ports import nobody_listens
 from tests.contract.web_service import Answer, Asked, serving
 
@@ -94,6 +94,22 @@ class TestWhatIsSaid:
         for said in attempts(served.files(**wrong[served.type])):
             assert said.startswith("PermissionFailure: Access was refused (40") and "connection 'lake', " in said
             assert "Check the connection's keys" in said and KEY not in said
+
+    @pytest.mark.soak
+    @pytest.mark.parametrize("lead", ["", "?"])
+    def test_a_token_of_azure_lets_do_what_it_says_and_is_never_shown(
+        self, object_servers: Servers, lead: str
+    ) -> None:
+        served = object_servers.bucket("azure")
+        served.files().load(stream(), order("a.csv"))
+        for rights, refused in (("rl", "load"), ("rwl", "discard")):
+            token = lead + shared_access(served.config["container"], rights)
+            files = served.files(access_key="", sas_token=token)
+            assert table(files, Selection(path="*.csv", columns=["id"])).num_rows == len(ROWS)
+            one = order("b.csv", token=rights)
+            with pytest.raises(PermissionFailure, match=r"Access was refused \(403") as caught:
+                files.load(stream(), one) if refused == "load" else files.discard(files.stage(stream(), one))
+            assert "sig" not in str(caught.value)
 
     @pytest.mark.parametrize(
         ("status", "code", "kind"),
@@ -191,7 +207,8 @@ def speaking(pieces: int, silence: float) -> Iterator[str]:
         for piece in (b"a\n", *([b"1\n"] * pieces)):
             handler.wfile.write(piece)
             handler.wfile.flush()
-            service.ended.wait(silence)
+            if service.ended.wait(silence):
+                return
 
     def answer(asked: Asked) -> Answer:
         return Answer(drip=drip)

@@ -16,7 +16,7 @@ from engine.connectors.files.place import changed
 from engine.model.errors import ConfigurationError, NetworkError, PermissionFailure, TaskFailure
 
 # A listing, and whatever a writer does, come as one kind of error with all the difference in its text.
-_STATUS = re.compile(r"status code: (\d{3})")
+_STATUS = re.compile(r"(?:status code: |\(code: )(\d{3})")
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _ADDRESS = re.compile(r"Error performing [A-Z]+ (https?://[^\s?]+)")
 _UNTRUSTED = re.compile(r"InvalidCertificate\(\s*(\w+)")
