@@ -57,7 +57,7 @@ soak: $(READY) emulators ## what the crash and race tests do once, many times ov
 EMULATORS := .venv-emulators
 AZURITE := azurite@3.35.0
 
-emulators: $(EMULATORS)/.ready ## what stands in for systems of others in `make soak` (530 MB)
+emulators: $(EMULATORS)/.ready ## what stands in for systems of others in `make soak` (780 MB)
 
 $(EMULATORS)/.ready: checks/emulators.txt $(READY)
 	@echo "Setting up $(EMULATORS) (once)"

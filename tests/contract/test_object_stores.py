@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from engine.connectors.files.connector import FileConnector
+from engine.connectors.files.object_failures import failure_of
 from engine.connectors.registry import Connectors
 from engine.model.errors import ConfigurationError, NetworkError, PermissionFailure, TaskFailure
 from engine.model.workspace import Connection
@@ -132,6 +133,33 @@ class TestWhatIsSaid:
         said = f"{type(caught.value).__name__}: {caught.value}"
         assert said.startswith(kind) and "connection 'lake', s3://lake" in said and "CANARY" not in said
         assert code in said or code == "NoSuchBucket"
+
+    def test_a_connection_without_a_login_is_told_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The library asks the machine then, as if it were one of a cloud."""
+        with nobody_listens() as port:
+            monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{port}")
+            files = opened("s3", access_key_id="", secret_access_key="", endpoint="http://127.0.0.1:1")
+            with pytest.raises(NetworkError, match=r"'lake', s3://lake: there is no login .*`anonymous: true`"):
+                files.test()
+
+    @pytest.mark.parametrize(
+        ("address", "status", "kind", "words"),
+        [
+            ("http://169.254.169.254/metadata/identity/oauth2/token?resource=x", 403, NetworkError, "is no login"),
+            ("http://169.254.169.254/computeMetadata/v1/instance/x?audience=y", 404, NetworkError, "is no login"),
+            ("https://login.example/tenant/oauth2/v2.0/token?x=y", 400, PermissionFailure, "was refused (400)"),
+            ("https://login.example/tenant/oauth2/v2.0/token?x=y", 401, PermissionFailure, "was refused (401)"),
+            ("https://login.example/tenant/oauth2/v2.0/token?x=y", 500, NetworkError, "https://login.example did"),
+        ],
+    )
+    def test_a_login_that_is_not_had_is_told_from_a_store_that_refuses(
+        self, address: str, status: int, kind: type[TaskFailure], words: str
+    ) -> None:
+        """As the library puts it; their servers are not on this machine."""
+        text = f"Generic X error: Error performing token request: Error performing POST {address} in 1ms - "
+        error = OSError(f"{text}Server returned non-2xx status code: {status} Why: {{}}")
+        found = failure_of(error, "connection 'lake', az://lake", "")
+        assert type(found) is kind and words in str(found) and "?" not in str(found)
 
     @pytest.mark.parametrize(
         ("kind", "config", "said"),

@@ -24,7 +24,10 @@ _QUERY = re.compile(r"\?[^\s)\"']*")
 _LIBRARY = re.compile(r"^Generic (\S+|HTTP client) error: ")
 _NO_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted"})
 _NO_LOGIN = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired"})
-_OF_THE_MACHINE = "http://169.254.169.254"  # where a machine of a cloud is given its login
+# Where a machine of a cloud is given its login: AWS, Google, Azure.
+_OF_THE_MACHINE = re.compile(
+    r"https?://[^/\s?]+/(latest/(api/token|meta-data)|computeMetadata|metadata/identity)/?"
+)
 
 
 class Missing(ConfigurationError):
@@ -39,13 +42,18 @@ def failure_of(error: Exception, where: str, name: str) -> TaskFailure:
     said = f" ({' '.join(filter(None, (status, code)))})" if status or code else ""
     if isinstance(error, trouble.PreconditionError):
         return changed(name)
+    if _OF_THE_MACHINE.search(text):
+        return NetworkError(
+            f"{one}: there is no login in the connection, and this machine was given none{said}. Give it keys, or "
+            "`anonymous: true` for what everybody may read."
+        )
     absent = isinstance(error, FileNotFoundError | trouble.NotFoundError)
     if code in _NO_BUCKET or (status == "404" and not absent):
         return ConfigurationError(f"There is no such bucket or container: {where}. Check its name and `endpoint`.")
     if absent:
         return Missing(f"There is no such object: {one}.")
     refused = isinstance(error, trouble.PermissionDeniedError | trouble.UnauthenticatedError)
-    if refused or status in ("401", "403") or code in _NO_LOGIN:
+    if refused or status in ("401", "403") or code in _NO_LOGIN or (status == "400" and "token request" in text):
         return PermissionFailure(f"Access was refused{said}: {one}. Check the connection's keys and their rights.")
     if status.startswith("3") or (status == "400" and code and "Timeout" not in code):
         return ConfigurationError(
@@ -69,11 +77,6 @@ def _away(text: str, status: str, said: str, one: str) -> str:
         )
     if "kind: Timeout" in text:
         return f"{one}: the store was silent for longer than `timeout_seconds`."
-    if _OF_THE_MACHINE in text or "token request" in text:
-        return (
-            f"{one}: there is no login in the connection, and asking {server} for one did not help{said}. Give it "
-            "keys, or `anonymous: true` for what everybody may read."
-        )
     if address.netloc and not status:
         return f"{one}: {server} cannot be reached, or the connection broke; is it the right `endpoint`?"
     return f"{one}: {server} did not answer as it should{said}." if address.netloc else ""
