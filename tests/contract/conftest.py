@@ -1,4 +1,4 @@
-"""A workspace whose state is a file or a PostgreSQL database: the store contracts are proven on both."""
+"""What the contracts are proven on: state in a file and in PostgreSQL, objects in memory and on servers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.model.workspace import Settings
+from tests.contract.object_rig import Bucket, Memory, Servers, servers
 from tests.contract.store_records import Rig
 
 
@@ -29,3 +30,20 @@ def file_rig(tmp_path: Path) -> Iterator[Rig]:
     found = Rig(Settings(root=tmp_path))
     yield found
     found.close()
+
+
+@pytest.fixture(scope="session")
+def object_servers() -> Iterator[Servers]:
+    """Object stores of this machine; each starts when a test asks for it."""
+    with servers() as found:
+        yield found
+
+
+@pytest.fixture(params=["memory", *(pytest.param(kind, marks=pytest.mark.soak) for kind in ("s3", "gcs", "azure"))])
+def bucket(request: pytest.FixtureRequest) -> Bucket:
+    """An empty one."""
+    pytest.importorskip("obstore")
+    if request.param == "memory":
+        return Memory()
+    found: Servers = request.getfixturevalue("object_servers")
+    return found.bucket(request.param)

@@ -54,7 +54,7 @@ class WebService:
             def do(self) -> None:
                 service.serve(self)
 
-            do_GET = do_POST = do_PUT = do_PATCH = do
+            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -1,9 +1,8 @@
 """Files as a source and a destination: types `file`, `s3`, `gcs`, `azure`.
 
-Law: nothing outside the connection's `path` (or bucket and prefix) is read or written. Config: file {path}; s3
-{bucket, prefix, region, endpoint, access_key_id, secret_access_key, session_token, anonymous}; gcs {bucket,
-prefix, service_account, service_account_key}; azure {container, prefix, account, access_key, sas_token}; all take
-defaults for the options of a read (format, delimiter, encoding ...) and `max_bytes`.
+Law: nothing outside the connection's `path` (or bucket and prefix) is read or written. Config: file {path}; what
+the others take is in engine.connectors.files.object_clients. All take defaults for the options of a read (format,
+delimiter, encoding ...) and `max_bytes`.
 """
 
 from __future__ import annotations
@@ -41,10 +40,10 @@ def connect(connection: Connection, root: Path) -> FileConnector:
     if connection.type == "file":
         folder = LocalFolder(connection.id, root / str(connection.config.get("path") or "."))
         return FileConnector(connection, folder, LocalTarget(folder, connection))
+    from engine.connectors.files.object_clients import open_store
     from engine.connectors.files.object_target import ObjectTarget
-    from engine.connectors.files.objects import open_store
 
-    store = open_store(connection)
+    store = open_store(connection, root)
     return FileConnector(connection, store, ObjectTarget(store, connection))
 
 

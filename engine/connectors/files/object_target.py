@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import obstore
@@ -20,6 +21,7 @@ from engine.connectors.files import ledger as ledgers
 from engine.connectors.files.aim import Aim, Shot, aim_at, digest, shot
 from engine.connectors.files.ledger import Ledger
 from engine.connectors.files.names import naming, shown
+from engine.connectors.files.object_failures import Missing
 from engine.connectors.files.objects import ObjectStore
 from engine.connectors.files.sinks import Written, ending, write_rows
 from engine.model.errors import ConfigurationError, ResourceExhaustion
@@ -28,7 +30,10 @@ from engine.ports import failpoint
 from engine.ports.destination import Loaded, Mode, Order
 from engine.ports.stream import Stream
 
-TOKEN = "penstock-token"
+TOKEN = "penstocktoken"
+"""Azure takes no hyphen in a name of metadata, and some servers before an S3 drop names with an underscore."""
+TOKEN_BEFORE = "penstock-token"
+"""What objects have that were written before Azure was reached."""
 _BUFFER = 8 << 20
 _TRIES = 10
 
@@ -148,7 +153,8 @@ class ObjectTarget:
     def _remove(self, name: str) -> None:
         place = self._place
         if place.find(name) is not None:
-            place.asked(lambda: obstore.delete(place.store, place.key(name)), name)
+            with suppress(Missing):  # somebody else was faster
+                place.asked(lambda: obstore.delete(place.store, place.key(name)), name)
 
     def _proven(self, proof: Mapping[str, Any]) -> bool:
         """Whether the object is the one this load has written."""
@@ -156,7 +162,7 @@ class ObjectTarget:
         if place.find(name) is None:
             return False
         got = place.asked(lambda: obstore.get(place.store, place.key(name), options={"head": True}), name)
-        return bool(got.attributes.get(TOKEN) == proof["token"])
+        return proof["token"] in (got.attributes.get(TOKEN), got.attributes.get(TOKEN_BEFORE))
 
     def _ledger(self, aim: Aim) -> tuple[Ledger, Any]:
         """The ledger, and the condition that it is still this one when it is put again."""
@@ -187,16 +193,16 @@ class ObjectTarget:
         def put(mode: Any) -> None:
             obstore.put(place.store, key, data, mode=mode, use_multipart=False)
 
-        try:
-            put(condition)
-        except (trouble.PreconditionError, trouble.AlreadyExistsError):
-            return False
-        except trouble.NotSupportedError:
-            place.asked(lambda: put("overwrite"), aim.name)
-        except trouble.BaseError as error:
-            failed = error
-            place.asked(lambda: _raise(failed), aim.name)
-        return True
+        def tried() -> bool:
+            try:
+                put(condition)
+            except (trouble.PreconditionError, trouble.AlreadyExistsError):
+                return False
+            except trouble.NotSupportedError:
+                put("overwrite")
+            return True
+
+        return bool(place.asked(tried, aim.name))
 
 
 class _Upload:
@@ -220,7 +226,3 @@ class _Upload:
 
     def abandon(self) -> None:
         """Nothing appears: an upload that is not completed is no object."""
-
-
-def _raise(error: Exception) -> None:
-    raise error

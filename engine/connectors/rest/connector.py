@@ -18,6 +18,7 @@ from engine.connectors.rest.address import Base, origin, place
 from engine.connectors.rest.patience import RETRIES, Accept, Patience
 from engine.connectors.rest.rate import Rate, file_of
 from engine.connectors.rest.wire import MOST_BYTES, TOTAL_SECONDS, Wire, no_login
+from engine.connectors.trust import trusted
 from engine.model.errors import ConfigurationError
 from engine.model.workspace import Connection
 from engine.ports.connector import Fetched
@@ -50,7 +51,7 @@ class WebConnector:
         self._headers = {str(name): str(value) for name, value in (config.get("headers") or {}).items()}
         self._wire = Wire(
             named=f"Connection '{connection.id}'",
-            verify=_trusted(connection, root or Path()),
+            verify=trusted(connection.id, config.get("verify", True), root or Path()),
             total_seconds=float(config.get("timeout_seconds", TOTAL_SECONDS)),
             most_bytes=int(config.get("max_bytes", MOST_BYTES)),
             monotonic=monotonic,
@@ -180,19 +181,6 @@ class WebConnector:
                 "handed on. Use the final address."
             )
         return target
-
-
-def _trusted(connection: Connection, root: Path) -> bool | str:
-    """`verify`: whether certificates are looked at, or the file of who may sign them."""
-    given = connection.config.get("verify", True)
-    if isinstance(given, bool):
-        return given
-    file = root / Path(str(given)).expanduser()
-    if not file.exists():
-        raise ConfigurationError(
-            f"Connection '{connection.id}': `verify` names {given}, and there is no such file."
-        )
-    return str(file)
 
 
 def _rate(connection: Connection, root: Path | None) -> Rate | None:
