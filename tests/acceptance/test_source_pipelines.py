@@ -16,6 +16,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
 
+from tests.acceptance.conftest import SOURCE
 from tests.acceptance.workspaces import Workspace
 
 REPLICATIONS = {
@@ -151,7 +152,7 @@ def mau_rows(samples: Workspace) -> int:
 
 @pytest.fixture
 def postgres(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Production with its orders, and three empty databases, on the server of the tests."""
+    """Four empty databases on the server of the tests."""
     server = make_conninfo(postgres_url.replace("postgresql+psycopg", "postgresql"), dbname="postgres")
     prefix = f"samples_{token_hex(5)}"
     names = [f"{prefix}_{name}" for name in ("production", "dev", "staging", "qa")]
@@ -176,16 +177,12 @@ def on(prefix: str, database: str) -> psycopg.Connection[tuple[Any, ...]]:
 def test_with_the_postgres_profile_the_same_pipelines_copy_between_postgresql_databases(
     samples: Workspace, postgres: str, pipeline: str
 ) -> None:
-    """By switching the connection profile alone."""
+    """By switching the connection profile alone, once production has its orders as docs/samples.md says."""
     found = rows(samples.root / "data" / "production" / "production.db", "orders")
-    with on(postgres, "production") as production:
-        production.execute(
-            "CREATE TABLE orders (id int PRIMARY KEY, customer text, email text, status text, total numeric(10,2), "
-            "currency text, paid boolean, ordered_at timestamp, note text)"
-        )
-        for row in found:
-            values = (*row[:6], bool(row[6]), "2026-01-01 10:00:00", row[7])
-            production.execute("INSERT INTO orders VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)", values)
+    told = (SOURCE / "docs" / "samples.md").read_text(encoding="utf-8")
+    filling = told.split("<<'END'\n")[1].split("END\n")[0]  # as a reader would copy it
+    (samples.root / "pipelines" / "fill_production.yaml").write_text(filling, encoding="utf-8")
+    assert samples.penstock("run", "fill_production", "--profile", "postgres").code == 0
     run = samples.json("run", pipeline, "--profile", "postgres")
     assert set(states(run).values()) == {"SUCCESS"}
     table = REPLICATIONS[pipeline][3]
