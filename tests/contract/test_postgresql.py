@@ -203,6 +203,29 @@ class TestTables:
             rig.connector().load(rows((1, "b")), order("2", Mode.REPLACE))
         assert rig.table() == [(1, "b"), (2, "c")]
 
+    @pytest.mark.parametrize("mode", list(Mode))
+    def test_a_column_that_counts_by_itself_takes_what_it_is_given(self, rig: LoadRig, mode: Mode) -> None:
+        rig.rows("CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text)")
+        schema = COLUMNS.append(pa.field("gone", pa.bool_())) if mode is Mode.MERGE else COLUMNS
+        given = [(7, "a", False)[: len(schema)], (9, "b", False)[: len(schema)]]
+        rig.connector().load(rows(*given, schema=schema), order("1", mode))
+        assert rig.table() == [(7, "a"), (9, "b")]
+
+    def test_a_name_that_the_server_would_cut_is_refused(self, rig: LoadRig) -> None:
+        """Two long names that begin alike are one table to the server, and a replace would empty the other's."""
+        common = "é" * 31 + "x"  # 63 bytes: the longest there is
+        connector = rig.connector()
+        connector.load(rows((1, "a")), order("1", target=common))
+        for mode in (Mode.APPEND, Mode.REPLACE):
+            with pytest.raises(ConfigurationError, match=r"name 'é+x_b' is too long: PostgreSQL keeps 63 bytes"):
+                connector.load(rows((2, "b")), order(f"2{mode}", mode, target=f"{common}_b"))
+        with pytest.raises(ConfigurationError, match="no table 'é+x_b'; did you mean 'é+x'"):
+            read(rig, Selection(table=f"{common}_b"))
+        assert rig.rows(f'SELECT id, name FROM "{common}"') == [(1, "a")]
+        wide = pa.schema([(f"{common}_c", pa.int64())])
+        with pytest.raises(ConfigurationError, match=r"column's name 'é+x_c' is too long.*`columns`"):
+            connector.load(rows((1,), schema=wide), order("3"))
+
     def test_readers_are_not_kept_waiting_by_a_load(self, rig: LoadRig) -> None:
         """DST: others read while rows arrive, in every mode."""
         connector = rig.connector()
