@@ -85,6 +85,7 @@ def _load(
     with closing(opened):
         feed = ReadFeed(ctx, config, name, source, opened, sampled=False)
         feed.after, feed.scope = chunk.after, ""
+        feed.limit = None  # a chunk is read once, with what in it is still to come
         order = writing.order(
             ctx,
             target,
@@ -112,6 +113,8 @@ def _ends(stretch: Mapping[str, Any], regular: Any) -> tuple[Any, Any]:
         raise ConfigurationError("`incremental.backfill` needs `to`: no watermark says how far regular loads are.")
     if begin["type"] == "timestamp" and end["type"] == "datetime":
         begin = written(read(begin).replace(tzinfo=None))
+    if begin["type"] == "timestamp" and end["type"] == "date":
+        end = _value(end["value"])
     if not newer(end, begin):
         raise ConfigurationError("`incremental.backfill`: `to` has to be after `from`.")
     return begin, end

@@ -67,6 +67,26 @@ def ids(root: Path) -> list[int]:
         return [row[0] for row in warehouse.execute("SELECT id FROM orders ORDER BY id").fetchall()]
 
 
+def test_it_goes_up_to_a_watermark_that_is_a_day(tmp_path: Path) -> None:
+    """INC-09: of a column that is a date, so that the two ends of the stretch are of different kinds."""
+    work = made(tmp_path, {"from": "2026-01-31", "chunk": "2d"})
+    with duckdb.connect(str(tmp_path / "shop.duckdb")) as shop:
+        shop.execute('ALTER TABLE orders ALTER "at" TYPE DATE')
+    day = replace(REGULAR, value={"type": "date", "value": "2026-02-05"})
+    outcome, _ = replace(work, watermarks=(day,)).attempt()
+    assert ids(tmp_path) == [30, 31, 32, 33, 34, 35]
+    assert outcome.moves == ()
+
+
+def test_a_stretch_may_reach_into_the_future(tmp_path: Path) -> None:
+    """A chunk is loaded once, so nothing in it is left for later."""
+    work = made(tmp_path, {"from": "2026-01-31", "to": "2999-01-01", "chunk": "4000w"})
+    with duckdb.connect(str(tmp_path / "shop.duckdb")) as shop:
+        shop.execute("INSERT INTO orders VALUES (1000, TIMESTAMP '2998-01-01')")
+    work.attempt()
+    assert ids(tmp_path) == [*range(30, DAYS), 1000]
+
+
 def test_a_stretch_is_loaded_in_chunks_and_its_ends_belong_to_it(tmp_path: Path) -> None:
     outcome, _ = made(tmp_path, {"from": "2026-01-03", "to": "2026-01-20", "chunk": "5d"}).attempt()
     assert ids(tmp_path) == list(range(2, 20))
