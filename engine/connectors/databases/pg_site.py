@@ -87,8 +87,8 @@ class PgSite:
     def definition(self, one: pa.Field, *, key: bool = False) -> str:
         if (kept := self._catalog.kept_of(one.name)) is not None:
             raise ConfigurationError(
-                f"Connection '{self.id}': the column's name '{one.name}' is too long: PostgreSQL keeps {kept} bytes "
-                "of a name. Give it a shorter one in `columns`."
+                f"Connection '{self.id}': the column's name '{one.name}' is too long: PostgreSQL keeps {kept} "
+                "bytes of a name. Give it a shorter one in `columns`."
             )
         return type_for(one)
 
