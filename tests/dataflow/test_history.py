@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -159,3 +160,24 @@ def test_history_goes_into_one_target() -> None:
     source = {"connection": "shop", "table": "t", "incremental": {"backfill": {"from": 1, "chunk": 5}}}
     (problem,) = check_writing({"source": source, "targets": [target, {**target, "target": "u"}]})
     assert "one target" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("timezone", "Mars/Phobos"), ("timezone", "Europe"), ("chunk", "1 month")]
+)
+def test_what_is_no_zone_and_no_span_is_told_before_a_run(tmp_path: Path, key: str, value: str) -> None:
+    """VAL-08; what comes out of a template is looked at when the task runs."""
+    work = made(tmp_path, {"from": "2026-01-31", "to": "2026-02-05", "chunk": "2d"})
+
+    def asked(given: str) -> dict[str, Any]:
+        config = json.loads(json.dumps(work.config))
+        incremental = config["source"]["incremental"]
+        (incremental["backfill"] if key == "chunk" else incremental)[key] = given
+        return dict(config)
+
+    (problem,) = check_writing(asked(value))
+    place = "source.incremental.backfill.chunk" if key == "chunk" else "source.incremental.timezone"
+    assert (problem.path, value in problem.message) == (place, True)
+    assert check_writing(asked("{{ given }}")) == []
+    with pytest.raises(ConfigurationError, match="time zone" if key == "timezone" else "span"):
+        replace(work, config=asked(value)).attempt()
