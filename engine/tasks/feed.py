@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine.model.dataset import DatasetTouch, Strategy, WatermarkMove
-from engine.model.errors import ConfigurationError
+from engine.model.errors import ConfigurationError, DataQualityError
 from engine.model.workspace import Connection
 from engine.ports.destination import Destination, Growing, Mode, Order
 from engine.ports.source import Reading, Source
@@ -131,11 +131,14 @@ class Feed:
         from engine.dataflow.streams import Counted
 
         stream = self.stream()
+        there = destination.target_schema(order.target)
+        if not stream.schema.names:
+            sends = destination.modes() == {Mode.APPEND}  # rows as they are: no columns are made there
+            return stream if sends else _nothing(stream, there, order, f"{target['connection']}:{order.target}")
         strategy, column = self.told
         if order.mode is Mode.APPEND and strategy in (Strategy.TIMESTAMP, Strategy.ID) and column:
             after = self._already_there(destination, order)
             stream = only_newer(stream, column, after, self.limit, lambda: self._early(column))
-        there = destination.target_schema(order.target)
         conformed = conform(
             stream,
             columns=target.get("columns") or {},
@@ -297,6 +300,23 @@ class ReadFeed(Feed):
     def close(self) -> None:
         (self._sampled or self._opened).close()
         self._source.close()
+
+
+def _nothing(stream: Stream, there: pa.Schema | None, order: Order, where: str) -> Stream:
+    """A source that had no rows and so no columns (a web service with an empty list), as the target takes it."""
+    import pyarrow as pa
+
+    from engine.dataflow.streams import Batches
+
+    if there is None:
+        raise DataQualityError(
+            f"{where}: the source has no rows, and nothing tells the columns of a target that is not there yet. "
+            "Name them in the source's `types`, or make the target first."
+        )
+    keys = {each.lower() for each in order.keys}
+    fields = [each for each in there if each.name.lower() in keys] or [there.field(0)]
+    flag = [pa.field(order.delete_when, pa.bool_())] if order.delete_when else []
+    return Batches(pa.schema([*fields, *flag]), (batch for batch in stream if batch.num_rows), stream.close)
 
 
 def scope(ctx: TaskContext, producer: str, source: str, resets: int) -> str:
