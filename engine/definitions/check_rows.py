@@ -59,13 +59,15 @@ def _check_load(
 def _check_items(config: Mapping[str, Any], path: Path, findings: Findings) -> None:
     """Items that replace one and the same target: only the rows of the last one would stay."""
     listed = config.get("targets")
-    alone = not isinstance(listed, list)
-    for at, one in enumerate([{}] if alone else listed):
-        target = {**config, **(one if isinstance(one, Mapping) else {})}
+    each_of: Sequence[Any] = listed if isinstance(listed, list) else [{}]
+    for at, one in enumerate(each_of):
+        if not isinstance(one, Mapping):
+            continue
+        target = {**config, **one}
         if target.get("mode") == "replace" and not any(
             has_markup(target.get(key)) for key in ("connection", "target")
         ):
-            place = (*path, "mode") if alone or "mode" not in one else (*path, "targets", at, "mode")
+            place = (*path, "mode") if "mode" not in one else (*path, "targets", at, "mode")
             findings.error(
                 place,
                 "each item of the `foreach` would replace the rows of the others; only the last one stays",
