@@ -17,7 +17,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from engine.dataflow.kinds import kind_of
+from engine.dataflow.kinds import field, kind_of
 from engine.dataflow.streams import Batches
 from engine.model.dataset import DataKind
 from engine.model.errors import ConfigurationError, DataQualityError, NetworkError, TimeoutFailure
@@ -295,6 +295,45 @@ class TestText:
         assert connector.load_raw(replace(given, encoding="latin-1"), order("1")) is None
         assert connector.load_raw(given, order("1", Mode.REPLACE)) is None
         assert connector.load_raw(given, order("1")).rows == 1
+
+    @pytest.mark.parametrize(
+        ("given", "declared", "cell"),
+        [
+            (field("v", DataKind.STRING), "timestamptz", b"03/04/2024"),
+            (field("v", DataKind.STRING), "timestamp", b"now"),
+            (field("v", DataKind.STRING), "date", b"infinity"),
+            (field("v", DataKind.TIMESTAMP), "timestamp", b"2024-01-01T10:00+02:00"),
+            (field("v", DataKind.TIMESTAMP, type=pa.timestamp("us")), "timestamptz", b"2024-01-01T10:00"),
+            (field("v", DataKind.STRING), "bytea", b"AP8="),
+            (field("v", DataKind.INTEGER), "boolean", b"1"),
+        ],
+    )
+    def test_cells_that_the_server_reads_in_its_own_way_are_looked_at(
+        self, rig: LoadRig, given: pa.Field, declared: str, cell: bytes
+    ) -> None:
+        """TYP-04: it would take `now` for a time, 03/04 for a day of March, and drop an offset."""
+        rig.rows(f"CREATE TABLE t (id int, v {declared})")
+        schema = pa.schema([field("id", DataKind.INTEGER), given])
+        told = {"columns": ("id", "v"), "schema": schema}
+        assert rig.connector().load_raw(self.text(b"1," + cell + b"\n", **told), order("1")) is None
+        assert rig.rows("SELECT * FROM t") == []
+
+    def test_cells_that_mean_the_same_to_the_server_are_not(self, rig: LoadRig) -> None:
+        rig.rows(
+            "CREATE TABLE t (a int, b numeric, c float8, d boolean, e date, f timestamptz, g timestamp, h text)"
+        )
+        wall = pa.timestamp("us")
+        kinds = [DataKind.INTEGER, DataKind.FLOAT, DataKind.FLOAT, DataKind.BOOLEAN, DataKind.DATE]
+        fields = [field(name, kind) for name, kind in zip("abcde", kinds, strict=True)]
+        fields += [
+            field("f", DataKind.TIMESTAMP),
+            field("g", DataKind.TIMESTAMP, type=wall),
+            field("h", DataKind.DATE),
+        ]
+        data = b"1,1.5,2,true,2024-01-01,2024-01-01T00:00Z,2024-01-01T00:00,2024-01-01\n"
+        text = self.text(data, columns=tuple("abcdefgh"), schema=pa.schema(fields))
+        loaded = rig.connector().load_raw(text, order("1"))
+        assert loaded is not None and loaded.rows == 1
 
     def test_a_bad_row_is_found_by_its_line_and_loads_nothing(self, rig: LoadRig) -> None:
         connector = rig.connector()
