@@ -31,6 +31,8 @@ def _check_load(
     upstream: Mapping[str, Sequence[str]],
     findings: Findings,
 ) -> None:
+    if task.get("foreach") is not None:
+        _check_items(config, path, findings)
     source, above = config.get("source"), upstream.get(str(task["id"]), ())
     if isinstance(source, Mapping) or has_markup(source):
         return
@@ -43,8 +45,34 @@ def _check_load(
         findings.error((*path, "source"), message, f"add '{source}' to its dependencies")
     else:
         feeding = [source] if isinstance(source, str) else [one for one in above if _reads(by_id.get(one))]
-        if len(feeding) == 1:
+        if len(feeding) == 1 and by_id.get(feeding[0], {}).get("foreach") is not None:
+            message = (
+                f"{quote(feeding[0])} has a `foreach`: each of its items stages rows of its own, and a load takes "
+                "the rows of one task"
+            )
+            advice = "put the `foreach` on the load, and in its `source` what an item reads"
+            findings.error((*path, "source") if isinstance(source, str) else path, message, advice)
+        elif len(feeding) == 1:
             _check_pair(by_id[feeding[0]], config, path, findings)
+
+
+def _check_items(config: Mapping[str, Any], path: Path, findings: Findings) -> None:
+    """Items that replace one and the same target: only the rows of the last one would stay."""
+    listed = config.get("targets")
+    each_of: Sequence[Any] = listed if isinstance(listed, list) else [{}]
+    for at, one in enumerate(each_of):
+        if not isinstance(one, Mapping):
+            continue
+        target = {**config, **one}
+        if target.get("mode") == "replace" and not any(
+            has_markup(target.get(key)) for key in ("connection", "target")
+        ):
+            place = (*path, "mode") if "mode" not in one else (*path, "targets", at, "mode")
+            findings.error(
+                place,
+                "each item of the `foreach` would replace the rows of the others; only the last one stays",
+                "use append or upsert, or give each item a target of its own: `{{ item }}` in `target`",
+            )
 
 
 def _reads(task: Mapping[str, Any] | None) -> bool:

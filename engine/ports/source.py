@@ -63,6 +63,7 @@ class Seen:
     column: str
     value: Any  # {"type", "value"}; None: nothing was new
     fingerprint: str = ""
+    limit: Any = None  # as `value`: the source's own clock; rows beyond it do not count, and are read again
 
 
 class Reading(Stream, Protocol):

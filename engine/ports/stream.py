@@ -39,4 +39,5 @@ class RawText:
     escape: str | None = None
     null: str = ""  # an unquoted cell that is this is null
     encoding: str = "utf-8"
+    schema: pa.Schema | None = None  # the columns as the rows would be handed out; None: nobody has looked
     counted: dict[str, int] = field(default_factory=dict)  # "bytes": so many so far

@@ -183,16 +183,20 @@ class Extraction:
         alone = len(touches) == 1  # then our count stands: the reading's own may be of this attempt only
         touches = [replace(each, rows=rows if alone or each.rows is None else each.rows) for each in touches]
         details: dict[str, Any] = {"source": self.name, "reads": msgspec.to_builtins(touches)}
-        move = watermark_move(self._ctx, self.name, opened)
-        if move is None:
+        seen = opened.seen()
+        if seen is None:
             return details
-        after = self._window.after if self._window else None
-        return {
-            **details,
-            "watermark": msgspec.to_builtins(move),
-            "after": after,
-            "moved_by": "extract" if keys.moved_by_extract(self._config) else "load",
+        details["moved_by"] = "extract" if keys.moved_by_extract(self._config) else "load"
+        details["newness"] = {  # also where nothing was new: a lookback has read what was loaded before
+            "producer": self._ctx.task_id,
+            "strategy": seen.strategy.value,
+            "column": seen.column,
+            "resets": keys.resets(self.name, self._ctx.watermarks),
+            "after": self._window.after if self._window else None,
+            "limit": seen.limit,
         }
+        move = watermark_move(self._ctx, self.name, opened)
+        return details if move is None else {**details, "watermark": msgspec.to_builtins(move)}
 
 
 def _shape(opened: Reading) -> str:

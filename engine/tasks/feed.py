@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine.model.dataset import DatasetTouch, Strategy, WatermarkMove
-from engine.model.errors import ConfigurationError
+from engine.model.errors import ConfigurationError, DataQualityError
 from engine.model.workspace import Connection
 from engine.ports.destination import Destination, Growing, Mode, Order
 from engine.ports.source import Reading, Source
@@ -89,6 +89,8 @@ class Feed:
         self._ctx = ctx
         self.after: Any = None  # the watermark the read began at
         self.scope = ""
+        self.told: tuple[Strategy | None, str] = (None, "")  # how rows are told to be new, and by which column
+        self.limit: Any = None  # the source's clock: what is dated later is read again
 
     def stream(self) -> Stream:
         """All rows, from the beginning."""
@@ -105,11 +107,6 @@ class Feed:
     def move(self) -> WatermarkMove | None:
         """How far the rows handed out so far reach."""
         return None
-
-    def newness(self) -> tuple[Strategy | None, str]:
-        """How the rows were told to be new, and by which column."""
-        move = self.move()
-        return (move.strategy, move.column) if move is not None else (None, "")
 
     def acknowledge(self) -> None:
         """The rows are where they belong."""
@@ -134,10 +131,14 @@ class Feed:
         from engine.dataflow.streams import Counted
 
         stream = self.stream()
-        strategy, column = self.newness()
-        if order.mode is Mode.APPEND and strategy in (Strategy.TIMESTAMP, Strategy.ID) and column:
-            stream = only_newer(stream, column, self._already_there(destination, order))
         there = destination.target_schema(order.target)
+        if not stream.schema.names:
+            sends = destination.modes() == {Mode.APPEND}  # rows as they are: no columns are made there
+            return stream if sends else _nothing(stream, there, order, f"{target['connection']}:{order.target}")
+        strategy, column = self.told
+        if order.mode is Mode.APPEND and strategy in (Strategy.TIMESTAMP, Strategy.ID) and column:
+            after = self._already_there(destination, order)
+            stream = only_newer(stream, column, after, self.limit, lambda: self._early(column))
         conformed = conform(
             stream,
             columns=target.get("columns") or {},
@@ -166,8 +167,17 @@ class Feed:
         names = ", ".join(f"'{each.name}'" for each in new)
         self._ctx.log.warning("%s has a new column: %s (on_drift: add).", order.target, names)
 
+    def _early(self, column: str) -> None:
+        self._ctx.log.warning(
+            "There are rows whose '%s' is later than the source's own clock. They would be read again and appended "
+            "twice, so they are left out until that time has come; `mode: upsert` takes them now.",
+            column,
+        )
+
     def _already_there(self, destination: Destination, order: Order) -> Any:
         """Up to which value the target has its rows: appending them again would double them."""
+        if not order.scope:
+            return self.after
         kept = (destination.watermark(order.scope, order.target) or {}).get("watermark") or {}
         value = kept.get("value")
         return value if newer(value, self.after) else self.after
@@ -199,11 +209,13 @@ class StagedFeed(Feed):
         self._move: WatermarkMove | None = None
         self._reference = reference
         self._ours = ours = isinstance(ctx.config.get("source"), Mapping)
-        if manifest.get("watermark") and (ours or manifest.get("moved_by") != "extract"):
-            move = msgspec.convert(manifest["watermark"], WatermarkMove)
-            self._move = move
-            self.after = manifest.get("after")
-            self.scope = scope(ctx, move.producer, move.source, move.resets)
+        if newness := manifest.get("newness"):
+            self.told = Strategy(newness["strategy"]), newness["column"]
+            self.after, self.limit = newness["after"], newness["limit"]
+        if newness and (ours or manifest.get("moved_by") != "extract"):
+            self.scope = scope(ctx, newness["producer"], manifest["source"], newness["resets"])
+            if manifest.get("watermark"):
+                self._move = msgspec.convert(manifest["watermark"], WatermarkMove)
 
     def stream(self) -> Stream:
         return self._dataset
@@ -250,6 +262,8 @@ class ReadFeed(Feed):
         if window is not None:
             self.after = window.after
             self.scope = scope(ctx, ctx.task_id, name, keys.resets(name, ctx.watermarks))
+        if (seen := opened.seen()) is not None:
+            self.told, self.limit = (seen.strategy, seen.column), seen.limit
 
     def stream(self) -> Stream:
         from engine.dataflow.streams import Counted
@@ -283,13 +297,26 @@ class ReadFeed(Feed):
     def move(self) -> WatermarkMove | None:
         return watermark_move(self._ctx, self._name, self._opened)
 
-    def newness(self) -> tuple[Strategy | None, str]:
-        seen = self._opened.seen()
-        return (seen.strategy, seen.column) if seen is not None else (None, "")
-
     def close(self) -> None:
         (self._sampled or self._opened).close()
         self._source.close()
+
+
+def _nothing(stream: Stream, there: pa.Schema | None, order: Order, where: str) -> Stream:
+    """A source that had no rows and so no columns (a web service with an empty list), as the target takes it."""
+    import pyarrow as pa
+
+    from engine.dataflow.streams import Batches
+
+    if there is None:
+        raise DataQualityError(
+            f"{where}: the source has no rows, and nothing tells the columns of a target that is not there yet. "
+            "Name them in the source's `types`, or make the target first."
+        )
+    keys = {each.lower() for each in order.keys}
+    fields = [each for each in there if each.name.lower() in keys] or [there.field(0)]
+    flag = [pa.field(order.delete_when, pa.bool_())] if order.delete_when else []
+    return Batches(pa.schema([*fields, *flag]), (batch for batch in stream if batch.num_rows), stream.close)
 
 
 def scope(ctx: TaskContext, producer: str, source: str, resets: int) -> str:

@@ -7,7 +7,6 @@ watermark is neither read from nor moved; it only says where the stretch ends wh
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -28,7 +27,6 @@ from engine.tasks.feed import ReadFeed, scope
 from engine.tasks.load import Written, columns
 
 MOST_CHUNKS = 10_000
-_SPAN = re.compile(r"^(\d+(?:\.\d+)?)\s*([smhdw])$")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 
 
@@ -85,6 +83,7 @@ def _load(
     with closing(opened):
         feed = ReadFeed(ctx, config, name, source, opened, sampled=False)
         feed.after, feed.scope = chunk.after, ""
+        feed.limit = None  # a chunk is read once, with what in it is still to come
         order = writing.order(
             ctx,
             target,
@@ -112,6 +111,8 @@ def _ends(stretch: Mapping[str, Any], regular: Any) -> tuple[Any, Any]:
         raise ConfigurationError("`incremental.backfill` needs `to`: no watermark says how far regular loads are.")
     if begin["type"] == "timestamp" and end["type"] == "datetime":
         begin = written(read(begin).replace(tzinfo=None))
+    if begin["type"] == "timestamp" and end["type"] == "date":
+        end = _value(end["value"])
     if not newer(end, begin):
         raise ConfigurationError("`incremental.backfill`: `to` has to be after `from`.")
     return begin, end
@@ -151,7 +152,7 @@ def _step(begin: Any, size: Any) -> Any:
         if isinstance(size, int) and not isinstance(size, bool) and size > 0:
             return size
         raise ConfigurationError("`incremental.backfill`: with numbers, `chunk` is a number: how many ids at once.")
-    match = _SPAN.match(str(size))
+    match = keys.SPAN.match(str(size))
     if match is None or float(match[1]) <= 0:
         raise ConfigurationError("`incremental.backfill`: with times, `chunk` is a span: 12h, 7d, 4w.")
     return timedelta(seconds=float(match[1]) * _UNITS[match[2]])

@@ -6,12 +6,14 @@ the connector says what it cannot use.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from engine.model.dataset import DatasetTouch, Strategy, Watermark
-from engine.model.errors import Problem
+from engine.model.errors import ConfigurationError, Problem
 from engine.ports.source import Selection, Window
 from engine.ports.tasktype import TaskContext
 from engine.rules.datasets import bounded, of_item
@@ -20,6 +22,7 @@ from engine.rules.watermarks import oldest, written
 OBJECTS = ("table", "query", "path", "endpoint")
 _CORE = frozenset({"connection", *OBJECTS, "parameters", "columns", "incremental", "dataset"})
 _TEXT: Mapping[str, Any] = {"type": "string", "minLength": 1}
+SPAN = re.compile(r"^(\d+(?:\.\d+)?)\s*([smhdw])$")  # of a backfill's chunk
 FORMATS = ("csv", "json", "jsonl", "parquet", "avro", "arrow")
 
 INCREMENTAL: Mapping[str, Any] = {
@@ -129,9 +132,35 @@ def check_reading(config: Mapping[str, Any], path: str = "") -> list[Problem]:
     incremental = config.get("incremental")
     if isinstance(incremental, Mapping) and incremental.get("strategy") == "cdc" and "table" not in config:
         problems.append(_error(_below(path, "incremental"), "Changes are captured from a `table`."))
+    if isinstance(incremental, Mapping):
+        problems += _check_times(incremental, _below(path, "incremental"))
     if "names" in config and config.get("header", True) and "header" in config:
         problems.append(_error(_below(path, "names"), "`names` is for files without a header: header: false."))
     return problems
+
+
+def _check_times(incremental: Mapping[str, Any], path: str) -> list[Problem]:
+    problems = []
+    zone, backfill = incremental.get("timezone"), incremental.get("backfill")
+    if isinstance(zone, str) and not _is_template(zone) and not _is_zone(zone):
+        problems.append(_error(f"{path}.timezone", f"'{zone}' is no time zone; write one like Europe/Berlin."))
+    chunk = backfill.get("chunk") if isinstance(backfill, Mapping) else None
+    if isinstance(chunk, str) and not _is_template(chunk) and not SPAN.match(chunk):
+        message = f"'{chunk}' is no span of time; write 12h, 7d or 4w, and with ids a number."
+        problems.append(_error(f"{path}.backfill.chunk", message))
+    return problems
+
+
+def _is_template(text: str) -> bool:
+    return "{{" in text or "{%" in text
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # a folder of zones is no zone either
+        return False
+    return True
 
 
 def _error(path: str, message: str) -> Problem:
@@ -187,6 +216,9 @@ def window(config: Mapping[str, Any], source: str, watermarks: Sequence[Watermar
     if not given:
         return None
     wanted = given if isinstance(given, Mapping) else {}
+    zone = str(wanted.get("timezone", "UTC"))
+    if not _is_zone(zone):
+        raise ConfigurationError(f"`incremental.timezone`: '{zone}' is no time zone; write one like Europe/Berlin.")
     stand = [each for each in watermarks if each.source == source]
     after = oldest(each.value for each in stand) if stand else None
     return Window(
@@ -197,7 +229,7 @@ def window(config: Mapping[str, Any], source: str, watermarks: Sequence[Watermar
         lookback_seconds=float(wanted.get("lookback_seconds", 300.0)),
         nulls=str(wanted.get("nulls", "exclude")),
         fingerprint=next((each.fingerprint for each in stand if each.fingerprint), ""),
-        timezone=str(wanted.get("timezone", "UTC")),
+        timezone=zone,
     )
 
 

@@ -151,6 +151,19 @@ class TestJson:
             bench.rows("a.jsonl")
         assert "\x1b" not in str(caught.value)
 
+    @pytest.mark.parametrize("record", ['{"a": "\\ud800"}', '{"a": ["\\ud800"]}', '{"a": {"\\udfff": 1}}'])
+    @pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+    def test_half_a_character_is_told_by_its_place(self, bench: Bench, name: str, record: str) -> None:
+        """JSON can write an unpaired surrogate, which no text has."""
+        bench.put(name, record if name == "a.jsonl" else f"[{record}]")
+        with pytest.raises(DataQualityError, match=rf"{name}', record 1, column 'a': .*half a character"):
+            bench.rows(name)
+
+    def test_nor_may_a_column_have_half_a_character(self, bench: Bench) -> None:
+        bench.put("a.jsonl", '{"\\ud800": 1}\n')
+        with pytest.raises(DataQualityError, match=r"record 1 has a column '\\ud800' with half a character"):
+            bench.rows("a.jsonl")
+
     def test_a_key_that_comes_late_is_not_dropped(self, bench: Bench) -> None:
         bench.put("a.jsonl", '{"a": 1}\n' * 3_000 + '{"a": 1, "late": 2}\n')
         with pytest.raises(DataQualityError, match="'late'"):

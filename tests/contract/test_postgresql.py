@@ -17,7 +17,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from engine.dataflow.kinds import kind_of
+from engine.dataflow.kinds import field, kind_of
 from engine.dataflow.streams import Batches
 from engine.model.dataset import DataKind
 from engine.model.errors import ConfigurationError, DataQualityError, NetworkError, TimeoutFailure
@@ -203,6 +203,29 @@ class TestTables:
             rig.connector().load(rows((1, "b")), order("2", Mode.REPLACE))
         assert rig.table() == [(1, "b"), (2, "c")]
 
+    @pytest.mark.parametrize("mode", list(Mode))
+    def test_a_column_that_counts_by_itself_takes_what_it_is_given(self, rig: LoadRig, mode: Mode) -> None:
+        rig.rows("CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text)")
+        schema = COLUMNS.append(pa.field("gone", pa.bool_())) if mode is Mode.MERGE else COLUMNS
+        given = [(7, "a", False)[: len(schema)], (9, "b", False)[: len(schema)]]
+        rig.connector().load(rows(*given, schema=schema), order("1", mode))
+        assert rig.table() == [(7, "a"), (9, "b")]
+
+    def test_a_name_that_the_server_would_cut_is_refused(self, rig: LoadRig) -> None:
+        """Two long names that begin alike are one table to the server, and a replace would empty the other's."""
+        common = "é" * 31 + "x"  # 63 bytes: the longest there is
+        connector = rig.connector()
+        connector.load(rows((1, "a")), order("1", target=common))
+        for mode in (Mode.APPEND, Mode.REPLACE):
+            with pytest.raises(ConfigurationError, match=r"name 'é+x_b' is too long: PostgreSQL keeps 63 bytes"):
+                connector.load(rows((2, "b")), order(f"2{mode}", mode, target=f"{common}_b"))
+        with pytest.raises(ConfigurationError, match=r"no table 'é+x_b'; did you mean 'é+x'\?"):
+            read(rig, Selection(table=f"{common}_b"))
+        assert rig.rows(f'SELECT id, name FROM "{common}"') == [(1, "a")]
+        wide = pa.schema([(f"{common}_c", pa.int64())])
+        with pytest.raises(ConfigurationError, match=r"column's name 'é+x_c' is too long.*`columns`"):
+            connector.load(rows((1,), schema=wide), order("3"))
+
     def test_readers_are_not_kept_waiting_by_a_load(self, rig: LoadRig) -> None:
         """DST: others read while rows arrive, in every mode."""
         connector = rig.connector()
@@ -272,6 +295,45 @@ class TestText:
         assert connector.load_raw(replace(given, encoding="latin-1"), order("1")) is None
         assert connector.load_raw(given, order("1", Mode.REPLACE)) is None
         assert connector.load_raw(given, order("1")).rows == 1
+
+    @pytest.mark.parametrize(
+        ("given", "declared", "cell"),
+        [
+            (field("v", DataKind.STRING), "timestamptz", b"03/04/2024"),
+            (field("v", DataKind.STRING), "timestamp", b"now"),
+            (field("v", DataKind.STRING), "date", b"infinity"),
+            (field("v", DataKind.TIMESTAMP), "timestamp", b"2024-01-01T10:00+02:00"),
+            (field("v", DataKind.TIMESTAMP, type=pa.timestamp("us")), "timestamptz", b"2024-01-01T10:00"),
+            (field("v", DataKind.STRING), "bytea", b"AP8="),
+            (field("v", DataKind.INTEGER), "boolean", b"1"),
+        ],
+    )
+    def test_cells_that_the_server_reads_in_its_own_way_are_looked_at(
+        self, rig: LoadRig, given: pa.Field, declared: str, cell: bytes
+    ) -> None:
+        """TYP-04: it would take `now` for a time, 03/04 for a day of March, and drop an offset."""
+        rig.rows(f"CREATE TABLE t (id int, v {declared})")
+        schema = pa.schema([field("id", DataKind.INTEGER), given])
+        told = {"columns": ("id", "v"), "schema": schema}
+        assert rig.connector().load_raw(self.text(b"1," + cell + b"\n", **told), order("1")) is None
+        assert rig.rows("SELECT * FROM t") == []
+
+    def test_cells_that_mean_the_same_to_the_server_are_not(self, rig: LoadRig) -> None:
+        rig.rows(
+            "CREATE TABLE t (a int, b numeric, c float8, d boolean, e date, f timestamptz, g timestamp, h text)"
+        )
+        wall = pa.timestamp("us")
+        kinds = [DataKind.INTEGER, DataKind.FLOAT, DataKind.FLOAT, DataKind.BOOLEAN, DataKind.DATE]
+        fields = [field(name, kind) for name, kind in zip("abcde", kinds, strict=True)]
+        fields += [
+            field("f", DataKind.TIMESTAMP),
+            field("g", DataKind.TIMESTAMP, type=wall),
+            field("h", DataKind.DATE),
+        ]
+        data = b"1,1.5,2,true,2024-01-01,2024-01-01T00:00Z,2024-01-01T00:00,2024-01-01\n"
+        text = self.text(data, columns=tuple("abcdefgh"), schema=pa.schema(fields))
+        loaded = rig.connector().load_raw(text, order("1"))
+        assert loaded is not None and loaded.rows == 1
 
     def test_a_bad_row_is_found_by_its_line_and_loads_nothing(self, rig: LoadRig) -> None:
         connector = rig.connector()

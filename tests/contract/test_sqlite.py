@@ -116,6 +116,17 @@ class TestTypes:
                 rig.connector().load(stream, order(text, target="v"))
         assert read(rig, Selection(table="v")).to_pylist() == [{"n": Decimal("1234567890.1234")}]
 
+    def test_what_is_no_number_is_refused_and_infinity_is_kept(self, rig: LoadRig) -> None:
+        """TYP-04: SQLite keeps NaN as null, without a word."""
+        for mode in (Mode.APPEND, Mode.REPLACE):
+            given = pa.table({"f": pa.array([float("inf"), None, -0.5])})
+            rig.connector().load(Batches(given.schema, given.to_batches()), order(f"1{mode}", mode, target="v"))
+            given = pa.table({"f": pa.array([1.0, float("nan")])})
+            with pytest.raises(DataQualityError, match=r"'base', table 'v': column 'f' .*NaN.*null"):
+                rig.connector().load(Batches(given.schema, given.to_batches()), order(f"2{mode}", mode, target="v"))
+            assert rig.rows("SELECT f FROM v") == [(float("inf"),), (None,), (-0.5,)]
+            rig.rows("DELETE FROM v")
+
     def test_times_of_any_spelling_are_compared_as_times(self, rig: LoadRig) -> None:
         """INC: text does not sort as time does."""
         rig.rows("CREATE TABLE e (id INTEGER PRIMARY KEY, updated_at TIMESTAMPTZ)")
@@ -155,6 +166,15 @@ class TestFiles:
         for mode in (Mode.APPEND, Mode.REPLACE):
             assert connector.load(Batches(COLUMNS, watched()), order(str(mode), mode)).rows == 3
         assert rig.rows("SELECT count(*) FROM other") == [(6,)]
+
+    def test_a_statement_that_is_wrong_is_not_tried_again(self, rig: LoadRig) -> None:
+        """There is no network to a file."""
+        twice = pa.table({"id": [1], "ID": [2]})
+        with pytest.raises(ConfigurationError, match="table 't': duplicate column name: ID"):
+            rig.connector().load(Batches(twice.schema, twice.to_batches()), order("1"))
+        rig.rows("CREATE VIEW v AS SELECT 1 AS id, 'a' AS name")
+        with pytest.raises(ConfigurationError, match="table 'v': cannot modify v because it is a view"):
+            rig.connector().load(rows((1, "a")), order("2", target="v"))
 
     def test_a_file_that_stays_locked_is_worth_another_try(self, rig: LoadRig, tmp_path: Path) -> None:
         rig.connector().load(rows((1, "a")), order("1"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -65,6 +66,26 @@ def made(root: Path, backfill: Mapping[str, Any], mode: str = "append", **more: 
 def ids(root: Path) -> list[int]:
     with duckdb.connect(str(root / "dwh.duckdb")) as warehouse:
         return [row[0] for row in warehouse.execute("SELECT id FROM orders ORDER BY id").fetchall()]
+
+
+def test_it_goes_up_to_a_watermark_that_is_a_day(tmp_path: Path) -> None:
+    """INC-09: of a column that is a date, so that the two ends of the stretch are of different kinds."""
+    work = made(tmp_path, {"from": "2026-01-31", "chunk": "2d"})
+    with duckdb.connect(str(tmp_path / "shop.duckdb")) as shop:
+        shop.execute('ALTER TABLE orders ALTER "at" TYPE DATE')
+    day = replace(REGULAR, value={"type": "date", "value": "2026-02-05"})
+    outcome, _ = replace(work, watermarks=(day,)).attempt()
+    assert ids(tmp_path) == [30, 31, 32, 33, 34, 35]
+    assert outcome.moves == ()
+
+
+def test_a_stretch_may_reach_into_the_future(tmp_path: Path) -> None:
+    """A chunk is loaded once, so nothing in it is left for later."""
+    work = made(tmp_path, {"from": "2026-01-31", "to": "2999-01-01", "chunk": "4000w"})
+    with duckdb.connect(str(tmp_path / "shop.duckdb")) as shop:
+        shop.execute("INSERT INTO orders VALUES (1000, TIMESTAMP '2998-01-01')")
+    work.attempt()
+    assert ids(tmp_path) == [*range(30, DAYS), 1000]
 
 
 def test_a_stretch_is_loaded_in_chunks_and_its_ends_belong_to_it(tmp_path: Path) -> None:
@@ -139,3 +160,24 @@ def test_history_goes_into_one_target() -> None:
     source = {"connection": "shop", "table": "t", "incremental": {"backfill": {"from": 1, "chunk": 5}}}
     (problem,) = check_writing({"source": source, "targets": [target, {**target, "target": "u"}]})
     assert "one target" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("timezone", "Mars/Phobos"), ("timezone", "Europe"), ("chunk", "1 month")]
+)
+def test_what_is_no_zone_and_no_span_is_told_before_a_run(tmp_path: Path, key: str, value: str) -> None:
+    """VAL-08; what comes out of a template is looked at when the task runs."""
+    work = made(tmp_path, {"from": "2026-01-31", "to": "2026-02-05", "chunk": "2d"})
+
+    def asked(given: str) -> dict[str, Any]:
+        config = json.loads(json.dumps(work.config))
+        incremental = config["source"]["incremental"]
+        (incremental["backfill"] if key == "chunk" else incremental)[key] = given
+        return dict(config)
+
+    (problem,) = check_writing(asked(value))
+    place = "source.incremental.backfill.chunk" if key == "chunk" else "source.incremental.timezone"
+    assert (problem.path, value in problem.message) == (place, True)
+    assert check_writing(asked("{{ given }}")) == []
+    with pytest.raises(ConfigurationError, match="time zone" if key == "timezone" else "span"):
+        replace(work, config=asked(value)).attempt()

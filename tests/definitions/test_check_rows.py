@@ -64,6 +64,35 @@ def test_new_rows_replace_nothing() -> None:
     assert (path, "throw away what earlier runs loaded" in message) == ("tasks[2].config.mode", True)
 
 
+EACH = {"type": "load", "foreach": ["a", "b"]}
+
+
+def test_items_do_not_replace_the_rows_of_each_other() -> None:
+    config = {"source": {"connection": "shop", "table": "{{ item }}"}, "connection": "shop", "target": "all"}
+    assert told({**EACH, "id": "each", "config": {**config, "mode": "append"}}) == []
+    assert told({**EACH, "id": "each", "config": {**config, "mode": "replace", "target": "t_{{ item }}"}}) == []
+    ((path, message),) = told({**EACH, "id": "each", "config": {**config, "mode": "replace"}})
+    assert (path, "only the last one stays" in message) == ("tasks[0].config.mode", True)
+    both = [
+        {"connection": "shop", "target": "{{ item }}"},
+        {"connection": "shop", "target": "b", "mode": "replace"},
+    ]
+    shared = {"source": config["source"], "targets": both}
+    ((path, _),) = told({**EACH, "id": "each", "config": shared})
+    assert path == "tasks[0].config.targets[1].mode"
+
+
+def test_a_load_does_not_take_the_rows_of_many_items() -> None:
+    """Their datasets are as many as the items, and a run would find none."""
+    read = {"id": "read", "type": "extract", "foreach": ["a", "b"], "config": {**SHOP, "table": "{{ item }}"}}
+    config = {"connection": "shop", "target": "all"}
+    write = {"id": "write", "type": "load", "dependencies": ["read"], "config": config}
+    ((path, message),) = told(read, write)
+    assert (path, "each of its items stages rows of its own" in message) == ("tasks[1].config", True)
+    ((path, message),) = told(read, {**write, "config": {**config, "source": "read"}})
+    assert path == "tasks[1].config.source"
+
+
 def test_targets_are_each_another_one() -> None:
     twice = [{"connection": "shop", "target": "a"}, {"connection": "shop", "target": "a"}]
     assert "Two targets are the same" in load({"targets": twice})[0][1]

@@ -245,7 +245,8 @@ class Loading:
             self.site.clear(self.name)
         listed = ", ".join(quoted(each) for each in columns)
         self.site.run(
-            f"INSERT INTO {self.name.sql} ({listed}) SELECT {listed} FROM {stage.sql} ORDER BY {quoted(NUMBER)}"
+            f"INSERT INTO {self.name.sql} ({listed}) {self.site.overriding} "
+            f"SELECT {listed} FROM {stage.sql} ORDER BY {quoted(NUMBER)}"
         )
         return rows
 
@@ -271,6 +272,7 @@ class Loading:
             keys=[quoted(each) for each in self.spelled(self.order.keys)],
             number=quoted(NUMBER),
             delete_when=quoted(self.order.delete_when) if self.order.delete_when else None,
+            overriding=self.site.overriding,
         )
 
 

@@ -259,6 +259,7 @@ class Reach:
             column=str(self._asked.field.name),
             value=value if beyond else None,
             fingerprint=self._asked.schema_mark,
+            limit=written(self._limit.as_py()) if self._limit is not None else None,
         )
 
 

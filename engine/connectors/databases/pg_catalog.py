@@ -14,6 +14,7 @@ from engine.connectors.databases.pg_types import Plan, Type, plan
 from engine.model.errors import ConfigurationError
 
 _KINDS = "('r', 'p', 'v', 'm', 'f')"
+_SHORTEST_CUT = 64  # bytes: servers can be built to keep more of a name, and none keeps less than 63
 _OTHERS = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_toast%' "
 
 
@@ -39,6 +40,8 @@ class Catalog:
         if schema and table:
             tried.append((schema, table))
         for wanted in tried + [(each and each.lower(), name.lower()) for each, name in tried]:
+            if any(each and self.kept_of(each) is not None for each in wanted):
+                continue  # the server would look for its beginning, and find another table
             found = self._link.rows(
                 "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
                 f"WHERE c.relkind IN {_KINDS} AND c.relname = $2 AND c.relpersistence <> 't' AND "
@@ -64,8 +67,22 @@ class Catalog:
         """The name of a table that is not there yet: schema.table, or a table of the current schema."""
         schema, _, table = given.rpartition(".")
         if schema and table and self._link.rows("SELECT 1 FROM pg_namespace WHERE nspname = $1", [schema]):
-            return Name(schema, table)
-        return Name(self.current, given)
+            found = Name(schema, table)
+        else:
+            found = Name(self.current, given)
+        if (kept := self.kept_of(found.table)) is not None:
+            raise ConfigurationError(
+                f"Connection '{self._link.id}': the table's name '{found.table}' is too long: PostgreSQL keeps "
+                f"{kept} bytes of a name, and two tables could be taken for one. Choose a shorter `target`."
+            )
+        return found
+
+    def kept_of(self, name: str) -> int | None:
+        """How many bytes the server keeps of a name that is too long for it: it cuts without an error."""
+        if len(name.encode()) < _SHORTEST_CUT:
+            return None
+        most = int(self._link.rows("SELECT current_setting('max_identifier_length')::int")[0][0])
+        return most if len(name.encode()) > most else None
 
     @property
     def current(self) -> str:

@@ -20,6 +20,7 @@ from engine.connectors.databases.pg_copy import text_of
 from engine.connectors.databases.pg_link import Link
 from engine.connectors.databases.pg_types import type_for
 from engine.dataflow.kinds import limited
+from engine.model.errors import ConfigurationError
 from engine.ports.stream import RawText
 
 _NOT_COMPARED = frozenset({"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"})
@@ -84,6 +85,11 @@ class PgSite:
         return self._catalog.definitions(table)
 
     def definition(self, one: pa.Field, *, key: bool = False) -> str:
+        if (kept := self._catalog.kept_of(one.name)) is not None:
+            raise ConfigurationError(
+                f"Connection '{self.id}': the column's name '{one.name}' is too long: PostgreSQL keeps {kept} "
+                "bytes of a name. Give it a shorter one in `columns`."
+            )
         return type_for(one)
 
     def comparable(self, column: str, definition: str) -> str:

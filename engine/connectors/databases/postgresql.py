@@ -27,6 +27,8 @@ from engine.connectors.databases.pg_slot import Lag, default_name, lag
 from engine.connectors.databases.pgcdc import Changes
 from engine.connectors.databases.rows import Rows
 from engine.connectors.databases.sited import SitedDestination
+from engine.dataflow.kinds import kind_of
+from engine.model.dataset import DataKind
 from engine.model.workspace import Connection
 from engine.ports.destination import Loaded, Mode, Order
 from engine.ports.source import Candidate, Selection
@@ -113,7 +115,7 @@ class Postgres(SitedDestination):
             return None
         with self._site(order.target) as site:
             loading = Loading(site, order)
-            if loading.found is None or not set(text.columns) <= {each.name for each in site.fields(loading.found)}:
+            if loading.found is None or not _taken_alike(text, site.fields(loading.found)):
                 return None
             return loading.load_text(text, site.write_text)
 
@@ -138,6 +140,34 @@ class Postgres(SitedDestination):
         if not self._left:
             self._left = True
             pools.leave(self._login.key, self._pool)
+
+
+def _taken_alike(text: RawText, target: Sequence[pa.Field]) -> bool:
+    """Whether the server reads such cells as we would: of times it takes `now` and 03/04/2024, and it drops an
+    offset where the column has no zone."""
+    there = {each.name: each for each in target}
+    if not set(text.columns) <= there.keys():
+        return False
+    return text.schema is None or all(_alike(text.schema.field(name), there[name]) for name in text.columns)
+
+
+def _alike(given: pa.Field, to: pa.Field) -> bool:
+    kind, wanted = kind_of(to), None if pa.types.is_null(given.type) else kind_of(given)
+    if kind in (DataKind.STRING, DataKind.JSON):
+        return True
+    if kind is DataKind.TIMESTAMP:
+        return wanted is kind and (given.type.tz is None) == (to.type.tz is None)
+    return wanted in _TAKEN[kind]
+
+
+_TAKEN: Mapping[DataKind, frozenset[DataKind]] = {
+    DataKind.INTEGER: frozenset({DataKind.INTEGER}),
+    DataKind.FLOAT: frozenset({DataKind.INTEGER, DataKind.FLOAT}),
+    DataKind.DECIMAL: frozenset({DataKind.INTEGER, DataKind.FLOAT, DataKind.DECIMAL}),
+    DataKind.BOOLEAN: frozenset({DataKind.BOOLEAN}),
+    DataKind.DATE: frozenset({DataKind.DATE}),
+    DataKind.BINARY: frozenset(),  # base64 here, and another way of writing bytes there
+}
 
 
 def _readable(text: RawText) -> bool:

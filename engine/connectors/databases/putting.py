@@ -15,6 +15,8 @@ from engine.connectors.databases.merging import Merge
 class Putting(Merge):
     """One upsert or merge by plain statements."""
 
+    overriding: str = ""  # site.Site.overriding
+
     def statements(self) -> list[str]:
         """In the order they are run, inside one transaction."""
         others = [each for each in self.columns if each not in self.keys]
@@ -47,6 +49,7 @@ class Putting(Merge):
         values = ", ".join(f"s.{each}" for each in self.columns)
         alive = f"NOT coalesce(s.{self.delete_when}, false) AND " if self.delete_when else ""
         return (
-            f"INSERT INTO {self.target} ({names}) SELECT {values} FROM {self.stage} AS s WHERE {alive}NOT EXISTS "
+            f"INSERT INTO {self.target} ({names}) {self.overriding} "
+            f"SELECT {values} FROM {self.stage} AS s WHERE {alive}NOT EXISTS "
             f"(SELECT 1 FROM {self.target} AS t WHERE {self.matching}) ORDER BY s.{self.number}"
         )

@@ -7,6 +7,7 @@ statement, and says in which line and column of what was loaded the fault was fo
 from __future__ import annotations
 
 import re
+import sqlite3
 from typing import Any
 
 from engine.model.errors import (
@@ -56,6 +57,7 @@ _WORDS: tuple[tuple[str, type[TaskFailure]], ...] = (
     ("timeout", TimeoutFailure),
     ("timed out", TimeoutFailure),
     ("database is locked", ResourceExhaustion),
+    ("table is locked", ResourceExhaustion),
     ("disk i/o error", ResourceExhaustion),
     ("database or disk is full", ResourceExhaustion),
     ("too many clients", ResourceExhaustion),
@@ -131,5 +133,7 @@ def _kind(original: BaseException, words: str) -> type[TaskFailure]:
     name = type(original).__name__
     if name in ("IntegrityError", "DataError"):
         return DataQualityError
+    if isinstance(original, sqlite3.Error):
+        return ConfigurationError  # a file breaks no connection, so it is the statement
     # Without a state or known words: the connection broke, or the statement is wrong.
     return NetworkError if name in ("OperationalError", "InterfaceError") else ConfigurationError

@@ -184,6 +184,11 @@ def values_of(column: pa.Array, declared: str, name: str, where: str) -> Sequenc
         if _kept_as_float(declared):
             _check_digits(values, name, where)
         return values
+    if types.is_floating(column.type) and pc.any(pc.is_nan(column)).as_py():
+        raise DataQualityError(
+            f"{where}: column '{name}' has a value that is not a number (NaN), which SQLite would keep as null; "
+            "convert it in a `query` of the source, or leave the column out with `columns`. Nothing was loaded."
+        )
     if types.is_timestamp(column.type):
         column = _times(column)
     elif types.is_date(column.type) or types.is_time(column.type) or types.is_string_view(column.type):

@@ -36,6 +36,7 @@ def raw_text(files: FileSet, connection_id: str) -> RawText | None:
         columns=files.schema.names,
         delimiter=first.delimiter,
         quote=first.quote,
+        schema=files.schema,
         counted=counted,
     )
 

@@ -191,7 +191,10 @@ class Newness:
             value = {"type": "json", "value": {"cursor": cursor[1], "parameter": cursor[0]}}
         elif self.by_column and value is not None and self._window.after is not None:
             value = value if newer(value, self._window.after) else None
-        return Seen(strategy=strategy, column=self.column, value=value, fingerprint=fingerprint(schema))
+        limit = written(self._now) if strategy is Strategy.TIMESTAMP else None
+        return Seen(
+            strategy=strategy, column=self.column, value=value, fingerprint=fingerprint(schema), limit=limit
+        )
 
 
 def candidates(records: Sequence[Mapping[str, Any]], cursors: bool) -> list[Candidate]:

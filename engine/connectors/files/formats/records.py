@@ -37,8 +37,20 @@ def look(records: Iterable[Any], options: ReadOptions, name: str) -> pa.Schema:
     found: dict[str, DataKind | None] = {}
     for at, record in enumerate(islice(records, SAMPLE), 1):
         for key, value in _checked(record, name, at).items():
+            if key not in found:
+                _refuse_half_characters(key, name, at)
             found[key] = _with(found.get(key), value)
     return pa.schema([_column(key, kind, options.types.get(key)) for key, kind in found.items()])
+
+
+def _refuse_half_characters(key: str, name: str, at: int) -> None:
+    try:
+        key.encode()
+    except UnicodeEncodeError as error:
+        raise DataQualityError(
+            f"'{shown(name)}', record {at:,} has a column '{shown(key)}' with half a character (an unpaired "
+            "surrogate) in its name. Correct the file."
+        ) from error
 
 
 def _column(name: str, kind: DataKind | None, told: Wanted | None) -> pa.Field:
@@ -123,12 +135,19 @@ def _misfit(
         try:
             pa.array([make(record.get(one.name))], one.type)
         except (ValueError, TypeError, ArithmeticError, pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-            value = shown(str(json_text(record.get(one.name))), 80)
+            value, kind = _told(record.get(one.name)), kind_of(one).value
             return DataQualityError(
-                f"'{shown(name)}', record {at:,}, column '{shown(one.name)}': {value} is no {kind_of(one).value}. "
+                f"'{shown(name)}', record {at:,}, column '{shown(one.name)}': {value} is no {kind}. "
                 "Correct the file, or give the column another kind in `types`."
             )
     return DataQualityError(f"'{shown(name)}', column '{shown(one.name)}' does not fit {one.type}.")
+
+
+def _told(value: Any) -> str:
+    try:
+        return shown(str(json_text(value)), 80)
+    except UnicodeEncodeError:
+        return "text with half a character (an unpaired surrogate)"
 
 
 def _checked(record: Any, name: str, at: int) -> Record:
