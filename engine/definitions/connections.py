@@ -67,13 +67,27 @@ def read_connections(
             findings.error((), message, line=line)
         return {}, findings
     findings = Findings(name, source.line)
-    _SCHEMA.check(source.value, (), findings)
     written = source.value if isinstance(source.value, Mapping) else {}
+    if _is_wrapped(written):
+        message = "connections stand at the top of this file, not below a key of their own"
+        findings.error(("connections",), message, "take this line out, and move what is below it to the left")
+        return {}, findings
+    _SCHEMA.check(source.value, (), findings)
     usable = {key: one for key, one in written.items() if isinstance(one, Mapping)}
     for key, one in usable.items():
         _check(key, one, settings, findings)
         _check_type(key, one, plugins, findings)
     return {key: connection(key, one) for key, one in usable.items()}, findings
+
+
+def _is_wrapped(written: Mapping[str, Any]) -> bool:
+    """All connections below one key, as other files have their lists."""
+    below = written.get("connections") if len(written) == 1 else None
+    return (
+        isinstance(below, Mapping)
+        and "type" not in below
+        and any(isinstance(each, Mapping) for each in below.values())
+    )
 
 
 def connection(name: str, written: Mapping[str, Any]) -> Connection:

@@ -74,3 +74,17 @@ def test_every_connection_in_the_documentation_is_one(workspace: Workspace) -> N
     assert len(shown) >= 5
     workspace.write("connections.yaml", yaml.safe_dump(shown))
     assert [each for report in workspace.catalog().refresh() for each in report.errors] == []
+
+
+def test_connections_below_a_key_of_their_own_are_told_so_once(workspace: Workspace) -> None:
+    """As many tools write them; "key 'type' is missing" would say nothing."""
+    workspace.write("connections.yaml", "connections:\n  shop: {type: sqlite, path: shop.db}\n")
+    (found,) = (each for report in workspace.catalog().refresh() for each in report.errors)
+    assert (found.line, found.suggestion) == (1, "take this line out, and move what is below it to the left")
+
+
+def test_a_connection_may_be_called_connections(workspace: Workspace) -> None:
+    workspace.write(
+        "connections.yaml", "connections: {type: sqlite, path: shop.db, breaker: {failure_threshold: 2}}\n"
+    )
+    assert [each for report in workspace.catalog().refresh() for each in report.errors] == []
