@@ -174,7 +174,8 @@ class LogView(Scrolled, can_focus=True):
         if self._page_top != self.scroll_offset.y:
             self._fill()
         if not len(self):
-            return Strip([Segment(self._empty if y == 0 else "", style("dim"))]).adjust_cell_length(width)
+            text = "No line is of this level and attempt." if len(self.store) else self._empty
+            return Strip([Segment(text if y == 0 else "", style("dim"))]).adjust_cell_length(width)
         if y >= len(self._page):
             return Strip.blank(width)
         strip = Strip(segments(self._page[y]))
@@ -233,7 +234,8 @@ class LogView(Scrolled, can_focus=True):
             return
         if found is None:
             self.matched = None
-            self._say(f"/{pattern.text}/ does not occur {'after' if step > 0 else 'before'} this.")
+            what = "Nothing that looks like an error" if pattern.text == _ERROR else f"No /{pattern.text}/"
+            self._say(f"{what} stands {'after' if step > 0 else 'before'} this.")
         else:
             self.show_line(found)
 
