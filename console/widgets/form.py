@@ -21,6 +21,7 @@ from console.present.cells import Cell, cell
 from console.theme import Look
 from console.widgets.dialog import Buttons, Dialog
 from console.widgets.strips import Strips
+from console.widgets.typed import TypedLine
 from engine.client.scalars import value as read_value
 from engine.model.errors import PenstockError, RequestError
 from engine.model.pipeline import Parameter
@@ -135,7 +136,7 @@ class Form(Dialog[dict[str, Any] | None]):
         with VerticalScroll():
             for i, each in enumerate(self.fields):
                 yield Strips(self.look, id=f"label-{i}")
-                yield Input(written(each.value), id=f"field-{i}", compact=True, select_on_focus=False)
+                yield TypedLine(written(each.value), id=f"field-{i}", compact=True, select_on_focus=False)
                 yield Strips(self.look, id=f"wrong-{i}")
         yield Strips(self.look, id="wrong")
         yield Buttons([("", "Cancel"), ("yes", self._confirm)], id="buttons")

@@ -18,6 +18,7 @@ from console.theme import Look
 from console.widgets.card import Card
 from console.widgets.dialog import Buttons, Dialog, Toggle
 from console.widgets.strips import Strips
+from console.widgets.typed import TypedLine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ class PreviewDialog(Dialog[Confirmed | None]):
             yield Toggle(label, id=f"option-{name}")
         if asked.reason:
             yield Strips(self.look, id="label")
-            yield Input(id="reason", compact=True, placeholder="reason")
+            yield TypedLine(id="reason", compact=True, placeholder="reason")
         yield Strips(self.look, id="wrong")
         choices = asked.choices or ((("yes"), asked.confirm),)
         yield Buttons([("", "Cancel"), *choices], id="buttons")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from textual.scroll_view import ScrollView
 
-
 BAR = 1  # columns of a vertical bar
 
 
