@@ -73,8 +73,10 @@ def _open_console(
     )
     from console.app import Console
 
+    app = Console(session)
     try:
-        return Console(session).run(mouse=chosen.mouse) or 0
+        left = app.run(mouse=chosen.mouse)
+        return left if left is not None else app.return_code or 0  # what broke leaves no result, and a code
     finally:
         session.closing.set()
         keeper.detach()
