@@ -50,8 +50,8 @@ class Buttons(Widget, can_focus=True):
         return self._names[self.at][0]
 
     def render_line(self, y: int) -> Strip:
-        """The row."""
-        parts, x = [Segment(" ")], 1
+        """The row; where it is too long for the box, as much of it as shows the choice under the cursor."""
+        parts, x, left, width = [Segment(" ")], 1, 0, self.size.width
         self._places = []
         for i, (_, label) in enumerate(self._names):
             chosen = i == self.at
@@ -60,7 +60,10 @@ class Buttons(Widget, can_focus=True):
             parts.append(Segment("  "))
             self._places.append((x, x + len(text)))
             x += len(text) + 2
-        return Strip(parts).adjust_cell_length(self.size.width)
+            if chosen:
+                left = max(0, x - 1 - width)
+        self._places = [(start - left, end - left) for start, end in self._places]
+        return Strip(parts).crop_extend(left, left + width, None)
 
     def step(self, by: int) -> None:
         """Another one."""

@@ -20,7 +20,7 @@ from console.state import State, reduce
 from console.theme import Look
 from console.widgets import dialog
 from console.widgets.dialog import Buttons
-from console.widgets.preview import PreviewDialog
+from console.widgets.preview import Preview, PreviewDialog
 from console.widgets.table import Table
 from engine.model.errors import StoreUnusable
 from tests.console import still
@@ -279,6 +279,20 @@ def test_esc_leaves_every_dialog_and_the_console_lives() -> None:
         assert answers == [None] and app.view.NAME == "runs"
 
     play(session_of(still.client), scene)
+
+
+def test_choices_that_do_not_fit_a_small_terminal_are_seen_when_they_are_chosen() -> None:
+    async def scene(pilot: Pilot[int], app: Console) -> None:
+        choices = [("leave", "Leave running"), ("wait", "Wait"), ("stop", "Stop")]
+        app.preview(Preview(title="Close", touched=[], choices=choices), lambda answer: None)
+        await until(pilot, lambda: "[ Cancel ]" in text(app))
+        assert "Stop" not in text(app)
+        await press(pilot, "right", "right", "right")
+        assert "[ Stop ]" in text(app)
+        await press(pilot, "right")
+        assert "[ Cancel ]" in text(app)
+
+    play(session_of(still.client), scene, size=(40, 10))
 
 
 def test_a_form_says_what_does_not_fit_and_is_not_sent_until_all_fits(monkeypatch: pytest.MonkeyPatch) -> None:
