@@ -94,7 +94,7 @@ class Chooser(Dialog[str | None]):
     def _take(self) -> None:
         chosen = self.table.selected
         if chosen is not None and not self.guarded:
-            self.dismiss(chosen.id)
+            self.answer(chosen.id)
 
     def on_key(self, event: events.Key) -> None:
         """Arrows move in the list while the focus stays in the line."""

@@ -151,6 +151,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         self.look = look
         self._title = title
         self._opened = 0.0
+        self._answered = False
 
     def compose(self) -> ComposeResult:
         box = Vertical(id="box", classes="-plain" if self.look.plain else "-line")
@@ -166,6 +167,12 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         """The guard begins with the first paint."""
         self._opened = time.monotonic()
 
+    def answer(self, result: Answer | None) -> None:
+        """Leave with this. Of keys that come together, before the dialog has left, the first one counts."""
+        if not self._answered:
+            self._answered = True
+            self.dismiss(result)
+
     @property
     def guarded(self) -> bool:
         """Whether a key may still be the one that opened the dialog."""
@@ -175,4 +182,4 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         """Esc leaves. Textual calls this after a dialog's own `on_key`, which therefore never calls it."""
         if event.key == "escape" and self.is_current:
             event.stop()
-            self.dismiss(self.leaving)
+            self.answer(self.leaving)

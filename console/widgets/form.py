@@ -184,7 +184,7 @@ class Form(Dialog[dict[str, Any] | None]):
         """Sent, or left."""
         event.stop()
         if not event.name:
-            self.dismiss(None)
+            self.answer(None)
             return
         found = self.values()
         if found is None or self.guarded:
@@ -195,7 +195,7 @@ class Form(Dialog[dict[str, Any] | None]):
         except PenstockError as error:
             self._say("#wrong", str(error))
             return
-        self.dismiss(found)
+        self.answer(found)
 
     def on_key(self, event: events.Key) -> None:
         """Up and down walk through it."""

@@ -89,7 +89,7 @@ class PreviewDialog(Dialog[Confirmed | None]):
         """Confirmed, or not."""
         event.stop()
         if not event.name:
-            self.dismiss(None)
+            self.answer(None)
             return
         if self.guarded:
             return
@@ -101,7 +101,7 @@ class PreviewDialog(Dialog[Confirmed | None]):
         options = frozenset(
             name for name, _ in self.preview.options if self.query_one(f"#option-{name}", Toggle).value
         )
-        self.dismiss(Confirmed(choice=event.name, options=options, reason=reason))
+        self.answer(Confirmed(choice=event.name, options=options, reason=reason))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """From the reason to the buttons."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 
 from console import feed
@@ -277,6 +278,26 @@ def test_esc_leaves_every_dialog_and_the_console_lives() -> None:
             await press(pilot, "escape")
             assert len(app.screen_stack) == 1
         assert answers == [None] and app.view.NAME == "runs"
+
+    play(session_of(still.client), scene)
+
+
+@pytest.mark.parametrize(
+    "keys", [("enter", "enter"), ("space", "space"), ("escape", "escape"), ("enter", "escape")]
+)
+def test_keys_that_come_together_answer_a_dialog_once(
+    monkeypatch: pytest.MonkeyPatch, keys: tuple[str, str]
+) -> None:
+    monkeypatch.setattr(dialog, "GUARD_SECONDS", 0.0)
+
+    async def scene(pilot: Pilot[int], app: Console) -> None:
+        answers: list[object] = []
+        app.push_screen(PreviewDialog(app.session.look, Preview(title="Close", touched=[])), answers.append)
+        await until(pilot, lambda: "[ Cancel ]" in text(app))
+        for key in keys:  # both before the console does anything
+            app.screen.focused.post_message(Key(key, None))  # type: ignore[union-attr]  # the buttons
+        await until(pilot, lambda: len(app.screen_stack) == 1)
+        assert len(answers) == 1
 
     play(session_of(still.client), scene)
 
