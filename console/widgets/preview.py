@@ -78,12 +78,25 @@ class PreviewDialog(Dialog[Confirmed | None]):
         if asked.undo:
             lines += [[], [Cell("To take it back: ", "dim"), cell(asked.undo)]]
         card = self.query_one(Card)
-        card.styles.height = min(max(len(lines) + 1, 2), max(3, self.app.size.height // 2))
+        card.styles.height = self._height(len(lines))
         card.show(lines)
+        self.call_after_refresh(self._fit)
         if asked.reason:
             self.query_one("#label", Strips).show([[cell(asked.reason, "dim")]])
         self.query_one("#wrong", Strips).display = False
         self.query_one(Buttons).focus()
+
+    def on_resize(self) -> None:
+        """Lines are folded elsewhere."""
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        card = self.query_one(Card)
+        card.styles.height = self._height(card.rows)
+
+    def _height(self, rows: int) -> int:
+        """All of it, as far as the screen has room: what is touched below the last row is not seen at once."""
+        return min(max(rows + 1, 2), max(3, self.app.size.height // 2))
 
     def on_buttons_taken(self, event: Buttons.Taken) -> None:
         """Confirmed, or not."""

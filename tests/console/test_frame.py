@@ -16,10 +16,12 @@ from console.app import Console
 from console.everywhere import Everywhere
 from console.messages import EngineTrouble, Signs, StoreTrouble
 from console.place import History, Place
+from console.present.cells import Cell
 from console.present.vitals import vital_line
 from console.state import State, reduce
 from console.theme import Look
 from console.widgets import dialog
+from console.widgets.card import Card
 from console.widgets.dialog import Buttons
 from console.widgets.preview import Preview, PreviewDialog
 from console.widgets.table import Table
@@ -298,6 +300,25 @@ def test_keys_that_come_together_answer_a_dialog_once(
             app.screen.focused.post_message(Key(key, None))  # type: ignore[union-attr]  # the buttons
         await until(pilot, lambda: len(app.screen_stack) == 1)
         assert len(answers) == 1
+
+    play(session_of(still.client), scene)
+
+
+def test_a_preview_is_as_high_as_its_lines_are_at_the_width_of_the_terminal() -> None:
+    shown = Preview(
+        title="Retry",
+        touched=[[Cell("a_very_long_name_" * 24 + " ends")]],
+        effects=[[Cell("and below: merge")]],
+    )
+
+    async def scene(pilot: Pilot[int], app: Console) -> None:
+        app.preview(shown, lambda answer: None)
+        await until(pilot, lambda: "Retry" in text(app))
+        card = app.screen.query_one(Card)
+        for size in (NARROW, (160, 48), NARROW):
+            await pilot.resize_terminal(*size)
+            await until(pilot, lambda: " ends" in text(app) and "and below: merge" in text(app))
+            await until(pilot, lambda: card.size.height == card.rows + 1)
 
     play(session_of(still.client), scene)
 
