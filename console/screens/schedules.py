@@ -114,7 +114,8 @@ class SchedulesView(SplitView):
         else:
             self.table.put(self._listed)
         if self._asked:
-            self.table.select(self._asked)
+            if not self.table.select(self._asked):
+                self.complain(f"There is no schedule of '{self._asked}'.")
             self._asked = ""
         self._retell()
         self._ask_detail()
