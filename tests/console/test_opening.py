@@ -93,3 +93,16 @@ def test_a_console_that_breaks_does_not_end_as_if_all_were_well(
         assert entry._open_console(root, None, read_only=True, attach=False, no_engine=False) == 1
     finally:
         gc.enable()
+
+
+def test_the_thread_that_reads_keys_is_told_to_end_whatever_became_of_the_terminal() -> None:
+    import threading
+    from types import SimpleNamespace
+    from typing import Any, cast
+
+    from console.__main__ import _end_reading
+
+    ending = threading.Event()
+    _end_reading(cast(Any, SimpleNamespace(_driver=SimpleNamespace(exit_event=ending))))
+    assert ending.is_set()
+    _end_reading(cast(Any, SimpleNamespace(_driver=None)))  # it never came so far
