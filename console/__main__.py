@@ -12,6 +12,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from console.app import Console
     from engine.bootstrap.workspace import Workspace
     from engine.client import Client
     from engine.client.values import Lease
@@ -73,12 +74,23 @@ def _open_console(
     )
     from console.app import Console
 
+    app = Console(session)
     try:
-        return Console(session).run(mouse=chosen.mouse) or 0
+        left = app.run(mouse=chosen.mouse)
+        return left if left is not None else app.return_code or 0  # what broke leaves no result, and a code
     finally:
+        _end_reading(app)
         session.closing.set()
         keeper.detach()
         workspace.close()
+
+
+def _end_reading(app: Console) -> None:
+    """Textual forgets the thread that reads the keys when the terminal went away before it was put back: it would
+    read the end of it for ever, and the process not end."""
+    ending = getattr(app._driver, "exit_event", None)
+    if ending is not None:
+        ending.set()
 
 
 class Keeper:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from console.present.cells import Cell, Line, cell, labelled, lines
+from console.present.cells import Cell, Line, cell, cut, labelled, lines
 from console.present.columns import Column
 from console.present.filters import Facts
 from console.present.times import ago, counted, moment, stamp
@@ -137,7 +137,7 @@ def card(entry: AuditEntry, now: datetime, look: Look) -> list[Line]:
 
 def _detail(name: str, value: Any) -> list[Line]:
     if isinstance(value, Mapping | list) and value:
-        text = json.dumps(value, indent=2, ensure_ascii=False, default=str)[:_LONGEST]
+        text = cut(json.dumps(value, indent=2, ensure_ascii=False, default=str), _LONGEST)
         return [[cell(f"{name}:", "dim")], *([Cell("  "), *line] for line in lines(text))]
     return [[cell(f"{name}: ", "dim"), cell(_short(value, _LONGEST))]]
 

@@ -48,6 +48,11 @@ def labelled_lines(name: str, value: str, *, width: int = 11) -> list[list[Cell]
     return [labelled(name, first, width=width), *(labelled("", line, width=width) for line in more)]
 
 
+def cut(text: str, most: int) -> str:
+    """Not more than so many characters of a value; how many are left out is said."""
+    return text if len(text) <= most else f"{text[:most]} ({len(text) - most:,} more characters)"
+
+
 def width_of(line: Iterable[Cell]) -> int:
     """Terminal cells a line takes."""
     return sum(cell_width(each.text) for each in line)

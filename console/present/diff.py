@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from console.present.cells import Cell, Line, cell, lines
+from console.present.cells import Cell, Line, cell, cut, lines
 from console.present.columns import Column
 from console.present.filters import Facts
 from console.present.states import state_cell
@@ -174,7 +174,7 @@ def _written(value: Any) -> str:
     if value is _ABSENT:
         return "(none)"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text[:_LONGEST]
+    return cut(text, _LONGEST)
 
 
 # ---- lines

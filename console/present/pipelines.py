@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from console.present.cells import BLANK, Cell, Line, cell, labelled
+from console.present.cells import BLANK, Cell, Line, cell, cut, labelled
 from console.present.columns import Column
 from console.present.filters import Facts
 from console.present.states import state_cell, strip
@@ -192,7 +192,7 @@ def card(detail: PipelineDetail, now: datetime, look: Look) -> list[Line]:
     if row.name not in ("", row.id):
         lines.append([cell(row.name)])
     if pipeline is not None and pipeline.description:
-        lines.append([cell(pipeline.description.strip()[:400], "dim")])
+        lines.append([cell(cut(pipeline.description.strip(), 400), "dim")])
     lines += [*_problems(row), [], *_history(detail, now, look), *_schedule(detail, now), *_definition(detail)]
     if pipeline is not None and pipeline.parameters:
         lines += [[], [Cell("parameters", "dim")]]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from console.present.cells import Cell, Line, cell, labelled, labelled_lines, lines
+from console.present.cells import Cell, Line, cell, cut, labelled, labelled_lines, lines
 from console.present.rundetail import RunDetail
 from console.present.states import state_cell
 from console.present.tasks import WORST_FIRST, progress, reason, worst
@@ -17,7 +17,7 @@ from engine.client.names import label
 from engine.model.run import TaskExecution
 
 _MOST_NEIGHBOURS = 30  # of a task that are named on each side
-_LONGEST_VALUE = 400  # of one value on a card
+_LONGEST = 2_000  # of one value on a card
 
 
 def head(detail: RunDetail, now: datetime, look: Look) -> list[Cell]:
@@ -108,7 +108,10 @@ def _one_card(detail: RunDetail, one: TaskExecution, now: datetime, look: Look) 
         if verdict.expected is not None:
             out.append(labelled("expected", ago(verdict.expected, now)))
     if one.error is not None:
-        out += [[cell(f"{one.error.kind.value} ({one.error.type})", "bad")], *lines(one.error.message[:2_000])]
+        out += [
+            [cell(f"{one.error.kind.value} ({one.error.type})", "bad")],
+            *lines(cut(one.error.message, _LONGEST)),
+        ]
     out += _durations(detail, one, now)
     out += _neighbours(detail, one, look)
     out += _attempts(detail, one, now, look)
@@ -177,4 +180,4 @@ def _pairs(values: Mapping[str, Any]) -> list[Line]:
 
 def _value(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text[:_LONGEST_VALUE]
+    return cut(text, _LONGEST)

@@ -175,9 +175,8 @@ class AuditView(SplitView):
             self._keep = keep = self.parsed(text, present.FIELDS)
         except RequestError as error:
             return str(error)
-        self.table.filter_rows(None if keep is None else lambda entry: keep(present.facts(entry)))
-        if keep is not None:
-            self.table.say_empty("No entry matches. Esc takes the filter away.")
+        shown = None if keep is None else lambda entry: keep(present.facts(entry))
+        self.table.filter_rows(shown, unmatched="No entry matches. Esc takes the filter away.")
         self._more_if_needed()
         return None
 

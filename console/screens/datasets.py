@@ -104,9 +104,8 @@ class DatasetsView(View):
             keep = self.parsed(text, ("dataset", "state", "by"))
         except RequestError as error:
             return str(error)
-        self.listing.filter_rows(None if keep is None else lambda row: keep(_facts(row)))
-        if keep is not None:
-            self.listing.say_empty("No dataset matches. Esc takes the filter away.")
+        shown = None if keep is None else lambda row: keep(_facts(row))
+        self.listing.filter_rows(shown, unmatched="No dataset matches. Esc takes the filter away.")
         return None
 
     def escape(self) -> bool:

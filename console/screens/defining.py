@@ -286,7 +286,7 @@ class Findings(Dialog[None]):
         """Closed."""
         event.stop()
         if not self.guarded:
-            self.dismiss(None)
+            self.answer(None)
 
 
 def found(report: PipelineReport, look: Look) -> list[Line]:

@@ -96,7 +96,7 @@ class EditForm(Form):
         event.stop()
         event.prevent_default()
         if not event.name:
-            self.dismiss(None)
+            self.answer(None)
             return
         values = self.values()
         if values is None or self.guarded or self._checking:
@@ -110,7 +110,7 @@ class EditForm(Form):
 
     def _accepted(self, checked: Any) -> None:
         if self.is_attached:
-            self.dismiss({"changed": self.changes(self.values() or {}), "checked": checked})
+            self.answer({"changed": self.changes(self.values() or {}), "checked": checked})
 
     def _refused(self, sentence: str) -> None:
         self._checking = False

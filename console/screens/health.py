@@ -242,9 +242,8 @@ class HealthView(SplitView):
             keep = self.parsed(text, _FIELDS)
         except RequestError as error:
             return str(error)
-        self.listing().filter_rows(None if keep is None else lambda row: keep((_facts(row, self.now()), None)))
-        if keep is not None:
-            self.listing().say_empty("Nothing matches. Esc takes the filter away.")
+        shown = None if keep is None else lambda row: keep((_facts(row, self.now()), None))
+        self.listing().filter_rows(shown, unmatched="Nothing matches. Esc takes the filter away.")
         return None
 
     def copied(self) -> str:

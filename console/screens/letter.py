@@ -15,7 +15,7 @@ from textual.containers import Horizontal
 from console.messages import Batch
 from console.place import Place
 from console.present import letters as present
-from console.present.cells import Cell
+from console.present.cells import Cell, cell
 from console.present.letters import LetterDetail
 from console.screens import redrive
 from console.screens.letterdeeds import LetterDeeds
@@ -44,6 +44,7 @@ class LetterView(LetterDeeds):
     def __init__(self, console: Console, place: Place) -> None:
         super().__init__(console, place)
         self._detail: LetterDetail | None = None
+        self._none = ""  # why there is no letter
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="body"):
@@ -91,7 +92,8 @@ class LetterView(LetterDeeds):
 
     def _missing(self, sentence: str) -> None:
         if self._detail is None:
-            self.query_one("#happened", Card).show([[Cell("There is no such letter.", "bad")]])
+            self._none = sentence
+            self._tell()
         self.complain(sentence)
 
     def _show(self, detail: LetterDetail) -> None:
@@ -103,7 +105,7 @@ class LetterView(LetterDeeds):
         left, right = self.query_one("#happened", Card), self.query_one("#payload", Card)
         right.display = self.wide
         if self._detail is None:
-            left.show([[Cell("Reading" + self.looks.ellipsis, "dim")]])
+            left.show([[cell(self._none, "bad") if self._none else Cell("Reading" + self.looks.ellipsis, "dim")]])
             return
         told, payload = present.happened(self._detail, self.now()), present.payload(self._detail.letter)
         left.show(told if self.wide else [*told, [], *payload])

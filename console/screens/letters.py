@@ -162,8 +162,7 @@ class LettersView(LetterDeeds, SplitView):
 
     def _began(self, empty: str) -> None:
         self._begun = True
-        if self._keep is None and self._queue is None:
-            self.table.say_empty(empty)
+        self.table.say_empty(empty)
 
     def _older(self, page: Page) -> None:
         rows, self._next = page
@@ -212,9 +211,9 @@ class LettersView(LetterDeeds, SplitView):
         if keep is None and queue is None:
             self.table.filter_rows(None)
             return
-        self.table.say_empty("No dead letter matches. Esc takes the filter away, Q goes to the next queue.")
         self.table.filter_rows(
-            lambda row: (queue is None or row.queue == queue) and (keep is None or keep(facts(row)))
+            lambda row: (queue is None or row.queue == queue) and (keep is None or keep(facts(row))),
+            unmatched="No dead letter matches. Esc takes the filter away, Q goes to the next queue.",
         )
 
     def escape(self) -> bool:

@@ -97,6 +97,8 @@ class LineageView(DatasetsView):
 
     def _unknown(self, sentence: str) -> None:
         self.focus_table.say_empty("There is no such dataset.")
+        for table in (self.upstream, self.downstream):
+            table.say_empty("")
         self.query_one(Card).show([[cell(sentence, "bad")]])
 
     def _show(self, lineage: Lineage, writes: Sequence[Write]) -> None:

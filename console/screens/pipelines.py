@@ -179,9 +179,8 @@ class PipelinesView(SplitView):
             keep: Callable[[Facts], bool] | None = self.parsed(text, FIELDS)
         except RequestError as error:
             return str(error)
-        self.table.filter_rows(None if keep is None else lambda row: keep(facts(row)))
-        if keep is not None:
-            self.table.say_empty("No pipeline matches. Esc takes the filter away.")
+        shown = None if keep is None else lambda row: keep(facts(row))
+        self.table.filter_rows(shown, unmatched="No pipeline matches. Esc takes the filter away.")
         return None
 
     def copied(self) -> str:

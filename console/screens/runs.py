@@ -147,9 +147,8 @@ class RunsView(View):
         except RequestError as error:
             return str(error)
         keep = self._keep
-        self.table.filter_rows(None if keep is None else lambda row: keep(facts(row)))
-        if keep is not None:
-            self.table.say_empty("No run matches. Esc takes the filter away.")
+        shown = None if keep is None else lambda row: keep(facts(row))
+        self.table.filter_rows(shown, unmatched="No run matches. Esc takes the filter away.")
         self._more_if_needed()
         return None
 

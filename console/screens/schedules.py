@@ -114,7 +114,8 @@ class SchedulesView(SplitView):
         else:
             self.table.put(self._listed)
         if self._asked:
-            self.table.select(self._asked)
+            if not self.table.select(self._asked):
+                self.complain(f"There is no schedule of '{self._asked}'.")
             self._asked = ""
         self._retell()
         self._ask_detail()
@@ -168,9 +169,8 @@ class SchedulesView(SplitView):
             keep: Callable[[Facts], bool] | None = self.parsed(text, present.FIELDS)
         except RequestError as error:
             return str(error)
-        self.table.filter_rows(None if keep is None else lambda row: keep(present.facts(row)))
-        if keep is not None:
-            self.table.say_empty("No schedule matches. Esc takes the filter away.")
+        shown = None if keep is None else lambda row: keep(present.facts(row))
+        self.table.filter_rows(shown, unmatched="No schedule matches. Esc takes the filter away.")
         return None
 
     def copied(self) -> str:

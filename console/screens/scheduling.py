@@ -20,6 +20,7 @@ from console.widgets.card import Card
 from console.widgets.dialog import Dialog
 from console.widgets.preview import Confirmed, Preview
 from console.widgets.strips import Strips
+from console.widgets.typed import TypedLine
 
 if TYPE_CHECKING:
     from console.screens.schedules import SchedulesView
@@ -216,9 +217,9 @@ class WhatIf(Dialog[None]):
 
     def content(self) -> ComposeResult:
         yield Strips(self.look, id="cron-label")
-        yield Input(self._row.cron, id="cron", compact=True, select_on_focus=False)
+        yield TypedLine(self._row.cron, id="cron", compact=True, select_on_focus=False)
         yield Strips(self.look, id="zone-label")
-        yield Input(self._row.timezone, id="zone", compact=True, select_on_focus=False)
+        yield TypedLine(self._row.timezone, id="zone", compact=True, select_on_focus=False)
         yield Strips(self.look, id="said")
         yield Card(self.look)
         yield Strips(self.look, id="foot")

@@ -14,7 +14,7 @@ from textual.strip import Strip
 
 from console.present.cells import Cell, Line, differing, padded, segments, wrapped
 from console.theme import Look
-from console.widgets.scrolled import Scrolled
+from console.widgets.scrolled import BAR, Scrolled
 
 _INDENT = 12
 
@@ -49,13 +49,10 @@ class Card(Scrolled, can_focus=True):
             self._wrap()
 
     def _wrap(self, *, anew: bool = False) -> None:
-        width = max(8, self.size.width)
         old = self._lines
-        self._lines = [
-            piece
-            for line in self._given
-            for piece in (wrapped(line, width, indent=_indent(line, width)) if line else [[]])
-        ]
+        self._lines = _folded(self._given, self.size.width)
+        if len(self._lines) > self.size.height:
+            self._lines = _folded(self._given, self.size.width - BAR)
         self.virtual_size = Size(self.size.width, len(self._lines))
         if anew or len(old) != len(self._lines):
             self.refresh()
@@ -100,6 +97,13 @@ class Card(Scrolled, can_focus=True):
 
     def do_cursor_last(self) -> None:
         self.scroll_to(y=len(self._lines), animate=False)
+
+
+def _folded(lines: Sequence[Line], width: int) -> list[list[Cell]]:
+    width = max(8, width)
+    return [
+        piece for line in lines for piece in (wrapped(line, width, indent=_indent(line, width)) if line else [[]])
+    ]
 
 
 def _indent(line: Sequence[Cell], width: int) -> int:

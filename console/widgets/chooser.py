@@ -16,6 +16,7 @@ from console.present.columns import Column
 from console.theme import Look
 from console.widgets.dialog import Dialog
 from console.widgets.table import Table
+from console.widgets.typed import TypedLine
 
 _STILL = datetime.fromtimestamp(0, UTC)  # nothing here moves with the time
 
@@ -44,7 +45,7 @@ class Chooser(Dialog[str | None]):
         self._choices = list(choices)
 
     def content(self) -> ComposeResult:
-        yield Input(placeholder="search", compact=True)
+        yield TypedLine(placeholder="search", compact=True)
         columns: list[Column[Choice]] = [
             Column(name="keys", title="key", width=7, cell=lambda each, _: Cell(self._key(each), "key")),
             Column(name="label", title="action", width=18, cell=lambda each, _: Cell(each.label, "strong")),
@@ -93,7 +94,7 @@ class Chooser(Dialog[str | None]):
     def _take(self) -> None:
         chosen = self.table.selected
         if chosen is not None and not self.guarded:
-            self.dismiss(chosen.id)
+            self.answer(chosen.id)
 
     def on_key(self, event: events.Key) -> None:
         """Arrows move in the list while the focus stays in the line."""

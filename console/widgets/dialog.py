@@ -50,8 +50,8 @@ class Buttons(Widget, can_focus=True):
         return self._names[self.at][0]
 
     def render_line(self, y: int) -> Strip:
-        """The row."""
-        parts, x = [Segment(" ")], 1
+        """The row; where it is too long for the box, as much of it as shows the choice under the cursor."""
+        parts, x, left, width = [Segment(" ")], 1, 0, self.size.width
         self._places = []
         for i, (_, label) in enumerate(self._names):
             chosen = i == self.at
@@ -60,7 +60,10 @@ class Buttons(Widget, can_focus=True):
             parts.append(Segment("  "))
             self._places.append((x, x + len(text)))
             x += len(text) + 2
-        return Strip(parts).adjust_cell_length(self.size.width)
+            if chosen:
+                left = max(0, x - 1 - width)
+        self._places = [(start - left, end - left) for start, end in self._places]
+        return Strip(parts).crop_extend(left, left + width, None)
 
     def step(self, by: int) -> None:
         """Another one."""
@@ -148,6 +151,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         self.look = look
         self._title = title
         self._opened = 0.0
+        self._answered = False
 
     def compose(self) -> ComposeResult:
         box = Vertical(id="box", classes="-plain" if self.look.plain else "-line")
@@ -163,6 +167,12 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         """The guard begins with the first paint."""
         self._opened = time.monotonic()
 
+    def answer(self, result: Answer | None) -> None:
+        """Leave with this. Of keys that come together, before the dialog has left, the first one counts."""
+        if not self._answered:
+            self._answered = True
+            self.dismiss(result)
+
     @property
     def guarded(self) -> bool:
         """Whether a key may still be the one that opened the dialog."""
@@ -172,4 +182,4 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         """Esc leaves. Textual calls this after a dialog's own `on_key`, which therefore never calls it."""
         if event.key == "escape" and self.is_current:
             event.stop()
-            self.dismiss(self.leaving)
+            self.answer(self.leaving)

@@ -21,6 +21,7 @@ from console.present.cells import Cell, cell
 from console.theme import Look
 from console.widgets.dialog import Buttons, Dialog
 from console.widgets.strips import Strips
+from console.widgets.typed import TypedLine
 from engine.client.scalars import value as read_value
 from engine.model.errors import PenstockError, RequestError
 from engine.model.pipeline import Parameter
@@ -135,7 +136,7 @@ class Form(Dialog[dict[str, Any] | None]):
         with VerticalScroll():
             for i, each in enumerate(self.fields):
                 yield Strips(self.look, id=f"label-{i}")
-                yield Input(written(each.value), id=f"field-{i}", compact=True, select_on_focus=False)
+                yield TypedLine(written(each.value), id=f"field-{i}", compact=True, select_on_focus=False)
                 yield Strips(self.look, id=f"wrong-{i}")
         yield Strips(self.look, id="wrong")
         yield Buttons([("", "Cancel"), ("yes", self._confirm)], id="buttons")
@@ -183,7 +184,7 @@ class Form(Dialog[dict[str, Any] | None]):
         """Sent, or left."""
         event.stop()
         if not event.name:
-            self.dismiss(None)
+            self.answer(None)
             return
         found = self.values()
         if found is None or self.guarded:
@@ -194,7 +195,7 @@ class Form(Dialog[dict[str, Any] | None]):
         except PenstockError as error:
             self._say("#wrong", str(error))
             return
-        self.dismiss(found)
+        self.answer(found)
 
     def on_key(self, event: events.Key) -> None:
         """Up and down walk through it."""

@@ -24,7 +24,7 @@ from console.present.logs import TIMES, Times, line
 from console.theme import Look, style
 from console.unstarted import unstarted
 from console.widgets.logstore import LogRecord, LogStore
-from console.widgets.scrolled import Scrolled
+from console.widgets.scrolled import BAR, Scrolled
 from engine.model.errors import RequestError
 
 _ERROR = r"\b(?:error|exception|traceback|fatal|critical|panic)\b"
@@ -152,10 +152,11 @@ class LogView(Scrolled, can_focus=True):
 
     def _pieces(self, index: int) -> list[list[Cell]]:
         cells = self._line(index)
-        if not self.wraps or width_of(cells) <= self.size.width:
+        room = self.size.width - BAR
+        if not self.wraps or width_of(cells) <= room:
             return [cells]
         indent = width_of(cells[:-1])
-        return wrapped(cells, max(self.size.width, 10), indent=min(indent, self.size.width // 2))
+        return wrapped(cells, max(room, 10), indent=min(indent, room // 2))
 
     def _fill(self) -> None:
         """The rows of the screen from the top line on."""
@@ -173,7 +174,8 @@ class LogView(Scrolled, can_focus=True):
         if self._page_top != self.scroll_offset.y:
             self._fill()
         if not len(self):
-            return Strip([Segment(self._empty if y == 0 else "", style("dim"))]).adjust_cell_length(width)
+            text = "No line is of this level and attempt." if len(self.store) else self._empty
+            return Strip([Segment(text if y == 0 else "", style("dim"))]).adjust_cell_length(width)
         if y >= len(self._page):
             return Strip.blank(width)
         strip = Strip(segments(self._page[y]))
@@ -232,7 +234,8 @@ class LogView(Scrolled, can_focus=True):
             return
         if found is None:
             self.matched = None
-            self._say(f"/{pattern.text}/ does not occur {'after' if step > 0 else 'before'} this.")
+            what = "Nothing that looks like an error" if pattern.text == _ERROR else f"No /{pattern.text}/"
+            self._say(f"{what} stands {'after' if step > 0 else 'before'} this.")
         else:
             self.show_line(found)
 

@@ -18,6 +18,7 @@ from console.theme import Look
 from console.widgets.card import Card
 from console.widgets.dialog import Buttons, Dialog, Toggle
 from console.widgets.strips import Strips
+from console.widgets.typed import TypedLine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ class PreviewDialog(Dialog[Confirmed | None]):
             yield Toggle(label, id=f"option-{name}")
         if asked.reason:
             yield Strips(self.look, id="label")
-            yield Input(id="reason", compact=True, placeholder="reason")
+            yield TypedLine(id="reason", compact=True, placeholder="reason")
         yield Strips(self.look, id="wrong")
         choices = asked.choices or ((("yes"), asked.confirm),)
         yield Buttons([("", "Cancel"), *choices], id="buttons")
@@ -77,18 +78,31 @@ class PreviewDialog(Dialog[Confirmed | None]):
         if asked.undo:
             lines += [[], [Cell("To take it back: ", "dim"), cell(asked.undo)]]
         card = self.query_one(Card)
-        card.styles.height = min(max(len(lines) + 1, 2), max(3, self.app.size.height // 2))
+        card.styles.height = self._height(len(lines))
         card.show(lines)
+        self.call_after_refresh(self._fit)
         if asked.reason:
             self.query_one("#label", Strips).show([[cell(asked.reason, "dim")]])
         self.query_one("#wrong", Strips).display = False
         self.query_one(Buttons).focus()
 
+    def on_resize(self) -> None:
+        """Lines are folded elsewhere."""
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        card = self.query_one(Card)
+        card.styles.height = self._height(card.rows)
+
+    def _height(self, rows: int) -> int:
+        """All of it, as far as the screen has room: what is touched below the last row is not seen at once."""
+        return min(max(rows + 1, 2), max(3, self.app.size.height // 2))
+
     def on_buttons_taken(self, event: Buttons.Taken) -> None:
         """Confirmed, or not."""
         event.stop()
         if not event.name:
-            self.dismiss(None)
+            self.answer(None)
             return
         if self.guarded:
             return
@@ -100,7 +114,7 @@ class PreviewDialog(Dialog[Confirmed | None]):
         options = frozenset(
             name for name, _ in self.preview.options if self.query_one(f"#option-{name}", Toggle).value
         )
-        self.dismiss(Confirmed(choice=event.name, options=options, reason=reason))
+        self.answer(Confirmed(choice=event.name, options=options, reason=reason))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """From the reason to the buttons."""

@@ -18,12 +18,14 @@ from textual.widgets import Input
 from console.present.cells import Cell, cell
 from console.theme import Look
 from console.widgets.strips import Strips
+from console.widgets.typed import TypedLine
+from engine.client.text import clean
 
 Complete = Callable[[str], Sequence[str]]
 """What the line may become, best first; each begins with what is typed."""
 
 
-class Line(Input):
+class Line(TypedLine):
     """The input; Tab takes the suggestion instead of leaving."""
 
     DEFAULT_CSS = "Line { border: none; height: 1; padding: 0; background: ansi_default; }"
@@ -57,7 +59,7 @@ class _Completer(Suggester):
 
     async def get_suggestion(self, value: str) -> str | None:
         found = self._complete(value) if value else ()
-        return found[0] if found else None
+        return next((each for each in found if clean(each) == each), None)  # drawn as it is
 
 
 class Prompt(Vertical):

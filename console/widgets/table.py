@@ -79,6 +79,7 @@ class Table(Scrolled, Generic[R], can_focus=True):
         self._look = look
         self._now = now
         self._empty = empty
+        self._unmatched = ""
         self._header = 1 if header else 0
         self._drawn: dict[int, _Drawn] = {}  # what the lines of the screen show, until compared or repainted
         self._sorted: int | None = None
@@ -125,8 +126,9 @@ class Table(Scrolled, Generic[R], can_focus=True):
         if self.rows.remove(ids):
             self._laid_out(with_line)
 
-    def filter_rows(self, keep: Callable[[R], bool] | None) -> None:
-        """Show only some."""
+    def filter_rows(self, keep: Callable[[R], bool] | None, *, unmatched: str = "") -> None:
+        """Show only some; `unmatched` stands there while rows have come and none of them is shown."""
+        self._unmatched = unmatched
         self.rows.filter(keep)
         self._laid_out(None)
         self._show_cursor()
@@ -236,7 +238,8 @@ class Table(Scrolled, Generic[R], can_focus=True):
             return self._strip(tuple(self._heading()), width, head=True)
         line = y - self._header + self.scroll_offset.y
         if line >= len(self.rows):
-            text = self._empty if line == 0 and not len(self.rows) else ""
+            said = (self._unmatched if self.rows.total else "") or self._empty
+            text = said if line == 0 and not len(self.rows) else ""
             return Strip([Segment(fitted(" " + text, width, self._look), style("dim"))], width)
         looks = self._drawn.get(y)
         if looks is None:

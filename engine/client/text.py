@@ -42,6 +42,11 @@ def clean_block(text: str) -> str:
     return "\n".join(clean(line.removesuffix("\r")) for line in text.split("\n"))
 
 
+def clean_in_place(text: str) -> str:
+    """As `clean`, but one character for each: of a line that is edited, where a cursor counts them."""
+    return _HOSTILE.sub(lambda match: picture if len(picture := _picture(match)) == 1 else "\ufffd", text)
+
+
 def shorten(text: str, width: int) -> str:
     """At most `width` characters of one line, an ellipsis where something is left out."""
     return text if len(text) <= width else text[: max(width - 1, 0)] + "…"

@@ -41,6 +41,11 @@ STATES: dict[str, StateStyle] = {
     "SKIPPED": StateStyle(letter="K", glyph="⊘", ascii="/", colour="gray", rank=7),
     "SUCCESS": StateStyle(letter="S", glyph="✓", ascii="v", colour="green", rank=8),
 }
+# States that only attempts have: nodes are drawn by those of tasks.
+_OF_ATTEMPTS: dict[str, StateStyle] = {
+    "LOST": StateStyle(letter="L", glyph="!", ascii="!", colour="orange", rank=1),
+    "SUBMITTED": StateStyle(letter="Q", glyph="◔", ascii="o", colour="cyan", rank=3),
+}
 _NO_STATE = StateStyle(letter="?", glyph="¿", ascii="?", colour="gray", rank=9)
 
 
@@ -82,7 +87,8 @@ KINDS: dict[str, KindStyle] = {
 
 def state_style(state: str) -> StateStyle:
     """The look of a state by its name, in any case; an unknown state shows as a question mark."""
-    return STATES.get(state.upper(), _NO_STATE)
+    name = state.upper()
+    return STATES.get(name) or _OF_ATTEMPTS.get(name, _NO_STATE)
 
 
 def kind_style(kind: str) -> KindStyle:

@@ -163,6 +163,17 @@ def test_a_filter_can_be_the_argument_of_the_place(keeper: HostKeeper) -> None:
     open_on(keeper, scene, place="resource:nobody002")
 
 
+def test_a_filter_that_matches_nothing_from_the_beginning_is_not_an_empty_trail(keeper: HostKeeper) -> None:
+    audited(keeper, 5)
+
+    async def scene(pilot: Pilot[int], app: Console) -> None:
+        await until(pilot, lambda: view(app).table.rows.total == 5)
+        assert "No entry matches" in text(app)
+        assert "nobody did anything" not in text(app)
+
+    open_on(keeper, scene, place="resource:of-nobody")
+
+
 # ---- values
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 
 from console import feed
@@ -15,12 +16,14 @@ from console.app import Console
 from console.everywhere import Everywhere
 from console.messages import EngineTrouble, Signs, StoreTrouble
 from console.place import History, Place
+from console.present.cells import Cell
 from console.present.vitals import vital_line
 from console.state import State, reduce
 from console.theme import Look
 from console.widgets import dialog
+from console.widgets.card import Card
 from console.widgets.dialog import Buttons
-from console.widgets.preview import PreviewDialog
+from console.widgets.preview import Preview, PreviewDialog
 from console.widgets.table import Table
 from engine.model.errors import StoreUnusable
 from tests.console import still
@@ -279,6 +282,59 @@ def test_esc_leaves_every_dialog_and_the_console_lives() -> None:
         assert answers == [None] and app.view.NAME == "runs"
 
     play(session_of(still.client), scene)
+
+
+@pytest.mark.parametrize(
+    "keys", [("enter", "enter"), ("space", "space"), ("escape", "escape"), ("enter", "escape")]
+)
+def test_keys_that_come_together_answer_a_dialog_once(
+    monkeypatch: pytest.MonkeyPatch, keys: tuple[str, str]
+) -> None:
+    monkeypatch.setattr(dialog, "GUARD_SECONDS", 0.0)
+
+    async def scene(pilot: Pilot[int], app: Console) -> None:
+        answers: list[object] = []
+        app.push_screen(PreviewDialog(app.session.look, Preview(title="Close", touched=[])), answers.append)
+        await until(pilot, lambda: "[ Cancel ]" in text(app))
+        for key in keys:  # both before the console does anything
+            app.screen.focused.post_message(Key(key, None))  # type: ignore[union-attr]  # the buttons
+        await until(pilot, lambda: len(app.screen_stack) == 1)
+        assert len(answers) == 1
+
+    play(session_of(still.client), scene)
+
+
+def test_a_preview_is_as_high_as_its_lines_are_at_the_width_of_the_terminal() -> None:
+    shown = Preview(
+        title="Retry",
+        touched=[[Cell("a_very_long_name_" * 24 + " ends")]],
+        effects=[[Cell("and below: merge")]],
+    )
+
+    async def scene(pilot: Pilot[int], app: Console) -> None:
+        app.preview(shown, lambda answer: None)
+        await until(pilot, lambda: "Retry" in text(app))
+        card = app.screen.query_one(Card)
+        for size in (NARROW, (160, 48), NARROW):
+            await pilot.resize_terminal(*size)
+            await until(pilot, lambda: " ends" in text(app) and "and below: merge" in text(app))
+            await until(pilot, lambda: card.size.height == card.rows + 1)
+
+    play(session_of(still.client), scene)
+
+
+def test_choices_that_do_not_fit_a_small_terminal_are_seen_when_they_are_chosen() -> None:
+    async def scene(pilot: Pilot[int], app: Console) -> None:
+        choices = [("leave", "Leave running"), ("wait", "Wait"), ("stop", "Stop")]
+        app.preview(Preview(title="Close", touched=[], choices=choices), lambda answer: None)
+        await until(pilot, lambda: "[ Cancel ]" in text(app))
+        assert "Stop" not in text(app)
+        await press(pilot, "right", "right", "right")
+        assert "[ Stop ]" in text(app)
+        await press(pilot, "right")
+        assert "[ Cancel ]" in text(app)
+
+    play(session_of(still.client), scene, size=(40, 10))
 
 
 def test_a_form_says_what_does_not_fit_and_is_not_sent_until_all_fits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -313,7 +313,10 @@ def test_a_letter_that_is_not_there_and_a_queue_that_is_not_one_are_said(keeper:
     async def scene(pilot: Pilot[int], app: Console) -> None:
         await until(pilot, lambda: "no queue 'permanant'" in text(app) and "permanent" in text(app))
         app.go(Place("letter", "zzz"))
-        await until(pilot, lambda: "There is no such letter" in text(app))
+        await until(pilot, lambda: "There is no dead letter 'zzz'" in lines(app)[2])
+        await pilot.resize_terminal(100, 30)
+        await until(pilot, lambda: app.view.size.width == 100)
+        assert "There is no dead letter 'zzz'" in lines(app)[2] and "Reading" not in text(app)
         app.go(Place("letter"))
         await until(pilot, lambda: isinstance(app.view, LetterView) and app.view.detail is not None)
 

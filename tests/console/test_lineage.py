@@ -230,6 +230,7 @@ def test_a_wrong_name_says_what_is_near(keeper: HostKeeper) -> None:
 
     async def scene(pilot: Pilot[int], app: Console) -> None:
         await until(pilot, lambda: "Did you mean 'mart.orders'?" in text(app))
+        assert "Reading" not in text(app)
 
     for view in ("data", "lineage"):
         play(session_of(keeper.open_client, keeper), scene, start=Place(view, "mart.order"))

@@ -69,6 +69,22 @@ def test_levels_filter_and_the_place_is_kept() -> None:
     scene_on_log(scene)
 
 
+def test_levels_that_hide_every_line_are_not_an_empty_log_and_no_error_is_said_in_words() -> None:
+    async def scene(pilot: Pilot[int], app: Console) -> None:
+        view = app.view
+        assert isinstance(view, LogsView)
+        await until(pilot, lambda: len(view.log_view.store) == 50)
+        await press(pilot, "e")
+        await until(pilot, lambda: "0 lines of 50" in text(app))
+        assert "No line is of this level" in text(app) and "Nothing was written" not in text(app)
+        await press(pilot, "e", "e", "E")
+        await until(pilot, lambda: "Nothing that looks like an error stands after this." in text(app))
+
+    logs = still.StillLogs({"join_sales": ["all is well"] * 50})
+    session = session_of(lambda: still.client(logs=logs))
+    play(session, scene, start=Place("logs", "orders_daily__000000 join_sales"))
+
+
 def test_wrapping_keeps_the_line_at_the_top_and_reaches_the_last_one() -> None:
     async def scene(pilot: Pilot[int], app: Console, log: LogView) -> None:
         await press(pilot, "home", "pagedown", "pagedown")

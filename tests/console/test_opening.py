@@ -68,3 +68,41 @@ def test_what_is_typed_before_the_first_view_is_there_is_not_lost(keeper: HostKe
         line.until("? help")  # the frame: no view has been loaded yet
         line.press(":health\r")
         line.until("Health")
+
+
+def test_a_console_that_breaks_does_not_end_as_if_all_were_well(
+    keeper: HostKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gc
+    import sys
+
+    from textual.app import App
+
+    from console import __main__ as entry
+    from console.app import Console
+
+    def breaks(view: object) -> None:
+        raise RuntimeError("a defect")
+
+    for stream in (sys.stdin, sys.stdout):
+        monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(Console, "run", lambda app, mouse: App.run(app, headless=True, mouse=mouse))
+    monkeypatch.setattr("console.screens.pulse.PulseView.look", breaks)
+    root = str(keeper.workspace.settings.root)
+    try:
+        assert entry._open_console(root, None, read_only=True, attach=False, no_engine=False) == 1
+    finally:
+        gc.enable()
+
+
+def test_the_thread_that_reads_keys_is_told_to_end_whatever_became_of_the_terminal() -> None:
+    import threading
+    from types import SimpleNamespace
+    from typing import Any, cast
+
+    from console.__main__ import _end_reading
+
+    ending = threading.Event()
+    _end_reading(cast(Any, SimpleNamespace(_driver=SimpleNamespace(exit_event=ending))))
+    assert ending.is_set()
+    _end_reading(cast(Any, SimpleNamespace(_driver=None)))  # it never came so far

@@ -8,15 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.present.cells import Cell, cell, clipped, fitted, lines, width_of, wrapped
+from console.present.cells import Cell, cell, clipped, cut, fitted, lines, width_of, wrapped
 from console.present.filters import parse
 from console.present.logs import line, shown
+from console.present.taskcard import _pairs
 from console.present.times import ago, brief, span
 from console.theme import STATE_TONES, Look, style
 from console.widgets.logstore import BLOCK, LogRecord, LogStore
 from engine.layout.cells import cell_width
+from engine.layout.glyphs import state_style
 from engine.model.errors import RequestError
-from engine.model.run import TaskState
+from engine.model.run import AttemptState, TaskState
 
 NOW = datetime(2026, 11, 19, 14, tzinfo=UTC)
 HOSTILE = "\x1b]0;owned\x07\x1b[31mred\x1b[6n\x90q\x9c\x9b2J \u202eevil\u200b\r\n\ttab\x00"
@@ -46,6 +48,24 @@ def test_wrapping_loses_nothing_but_blanks_and_no_row_is_too_wide(parts: list[st
     joined = "".join(each.text for row in rows for each in row)
     assert joined.replace(" ", "") == "".join(parts).replace(" ", "")
     assert width_of(clipped([Cell(part) for part in parts], width, LOOK)) <= width
+
+
+def test_a_value_that_is_cut_says_how_much_is_left_out() -> None:
+    assert cut("x" * 10, 10) == "x" * 10
+    assert cut("x" * 1_234, 10) == "x" * 10 + " (1,224 more characters)"
+
+
+def test_a_card_shows_long_sql_and_says_what_it_leaves_out() -> None:
+    query = "SELECT " + ", ".join(f"column_{i}" for i in range(1_000))
+    shown_there = "\n".join("".join(each.text for each in row) for row in _pairs({"sql": query}))
+    assert "column_100" in shown_there and "more characters)" in shown_there
+
+
+def test_every_state_of_an_attempt_has_a_tone_and_a_glyph_of_its_own() -> None:
+    for state in AttemptState:
+        assert state.value in STATE_TONES
+        assert state_style(state.value) != state_style("no such state")
+        assert LOOK.chars.state(state.value) != LOOK.chars.state("no such state")
 
 
 def test_every_state_has_a_tone_a_glyph_and_a_letter() -> None:

@@ -137,6 +137,24 @@ def test_a_filter_keeps_what_matches_and_refuses_what_it_does_not_know(nightly: 
     open_on(nightly, scene)
 
 
+def test_a_schedule_that_is_asked_for_and_not_there_is_said(nightly: HostKeeper) -> None:
+    async def scene(pilot: Pilot[int], app: Console) -> None:
+        await until(pilot, lambda: "There is no schedule of 'yearly'." in text(app))
+
+    open_on(nightly, scene, place="yearly")
+
+
+def test_a_filter_that_matches_nothing_says_so_also_after_the_list_was_read_again(nightly: HostKeeper) -> None:
+    async def scene(pilot: Pilot[int], app: Console) -> None:
+        view(app).filter("nowhere")
+        await until(pilot, lambda: "No schedule matches" in text(app))
+        await press(pilot, "ctrl+r")
+        await until(pilot, lambda: view(app).quiet)
+        assert "No schedule matches" in text(app)
+
+    open_on(nightly, scene)
+
+
 # ---- what is done
 
 
