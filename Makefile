@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOCK := requirements.lock
 PYTHONS ?= python3.14 python3.13 python3.12 python3.11 python3 python
-PYTEST ?= -n auto
+PYTEST ?= -n auto --dist worksteal
 
 # Without bytecode every start of Penstock compiles all of it again, and tests start it a thousand times.
 unexport PYTHONDONTWRITEBYTECODE
