@@ -32,10 +32,13 @@ def server(users: Sequence[str], authority: Authority | None) -> Iterator[int]:
     program, tables = _programs()
     folder = Path(tempfile.mkdtemp(prefix="penstock-my-"))
     try:
-        (folder / "data").mkdir()
+        for each in ("data", "tmp"):
+            (folder / each).mkdir()
         # The one who runs the tests: as root it would refuse to start without being told so.
         user = pwd.getpwuid(os.geteuid()).pw_name
-        command = [program, "--no-defaults", f"--user={user}", f"--datadir={folder / 'data'}", *_SMALL]
+        # One that starts removes the temporary tables that it finds: in /tmp, those of its neighbours.
+        places = (f"--datadir={folder / 'data'}", f"--tmpdir={folder / 'tmp'}")
+        command = [program, "--no-defaults", f"--user={user}", *places, *_SMALL]
         _made(command, tables)
         port = lasting_port()
         (folder / "init.sql").write_text("\n".join(_initial(users)))
