@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from console.app import Console
+    from console.session import Session
     from engine.bootstrap.workspace import Workspace
     from engine.client import Client
     from engine.client.values import Lease
@@ -48,41 +49,55 @@ def _open_console(
         return 2
     from pathlib import Path
 
-    from console import preferences
-    from console.memory import Memory, state_folder
-    from console.session import Session
     from engine.bootstrap.workspace import open_workspace
 
     workspace = open_workspace(Path(directory or "."), profile or os.environ.get("PENSTOCK_PROFILE") or None)
-    chosen = preferences.read()
     keeper = Keeper(workspace)
-    memory = Memory(state_folder(os.environ) / "memory.json")
-    session = Session(
-        root=workspace.settings.root,
-        profile=workspace.profile,
-        actor=workspace.actor,
-        open_client=keeper.open_client,
-        keeper=keeper,
+    session = _session(
+        workspace,
+        keeper,
         read_only=read_only,
         start_engine=not (read_only or attach or no_engine),
         keep_engine=not (read_only or no_engine),
-        preferences=chosen,
-        look=preferences.look(chosen, os.environ, sys.stdout.encoding),
-        memory=memory,
-        splits=memory.splits(),
-        closed=memory.closed(),
     )
     from console.app import Console
 
     app = Console(session)
     try:
-        left = app.run(mouse=chosen.mouse)
+        left = app.run(mouse=session.preferences.mouse)
         return left if left is not None else app.return_code or 0  # what broke leaves no result, and a code
     finally:
         _end_reading(app)
         session.closing.set()
         keeper.detach()
         workspace.close()
+
+
+def _session(
+    workspace: Workspace, keeper: Keeper, *, read_only: bool, start_engine: bool, keep_engine: bool
+) -> Session:
+    """What a console works with, as this user likes it and left it."""
+    from console import preferences
+    from console.memory import Memory, state_folder
+    from console.session import Session
+
+    chosen = preferences.read()
+    memory = Memory(state_folder(os.environ) / "memory.json")
+    return Session(
+        root=workspace.settings.root,
+        profile=workspace.profile,
+        actor=workspace.actor,
+        open_client=keeper.open_client,
+        keeper=keeper,
+        read_only=read_only,
+        start_engine=start_engine,
+        keep_engine=keep_engine,
+        preferences=chosen,
+        look=preferences.look(chosen, os.environ, sys.stdout.encoding),
+        memory=memory,
+        splits=memory.splits(),
+        closed=memory.closed(),
+    )
 
 
 def _end_reading(app: Console) -> None:

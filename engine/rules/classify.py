@@ -133,7 +133,8 @@ def classify(
         message=_clip(message, MESSAGE_LIMIT),
         traceback=None if traceback is None else _clip_middle(traceback, TRACEBACK_LIMIT),
         retry_after=_retry_after(error, now),
-        final=attempt >= 2 and _is_tls(error),  # a certificate does not heal by itself: one retry, no more
+        # A certificate does not heal by itself: one retry, no more.
+        final=attempt >= 2 and kind is ErrorKind.NETWORK and _is_tls(error),
     )
 
 

@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.contract.serving import serving
+
 _DAY = dt.timedelta(days=1)
 
 
@@ -96,14 +98,8 @@ def in_front_of(port: int, context: ssl.SSLContext) -> Iterator[int]:
     class Front(socketserver.ThreadingTCPServer):
         daemon_threads = True
 
-    with Front(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
-            yield server.server_address[1]
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Front(("127.0.0.1", 0), Handler)) as before_it:
+        yield before_it
 
 
 def _pumped(given: socket.socket, to: socket.socket) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.model.workspace import Settings
+from tests.contract.certificates import Authority
 from tests.contract.object_rig import Bucket, Memory, Servers, servers
 from tests.contract.store_records import Rig
 
@@ -47,3 +48,15 @@ def bucket(request: pytest.FixtureRequest) -> Bucket:
         return Memory()
     found: Servers = request.getfixturevalue("object_servers")
     return found.bucket(request.param)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Who vouches for the servers of a test."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def another(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Who vouches for none of them."""
+    return Authority(tmp_path_factory.mktemp("another"), "somebody else")

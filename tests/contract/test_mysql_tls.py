@@ -28,16 +28,6 @@ ELSEWHERE = "127.1"  # this machine by a name that no certificate has
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
-def another(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("another"), "somebody else")
-
-
-@pytest.fixture(scope="module")
 def port(authority: Authority) -> Iterator[int]:
     """Of a server with a user that may come as it likes, one that has to come by TLS, one with a certificate."""
     users = ("anyhow", "safely IDENTIFIED BY 'canary' REQUIRE SSL", "certified REQUIRE X509")

@@ -34,16 +34,6 @@ KINDS = sorted(LOGINS)
 TRUSTED = b'<?xml version="1.0"?><ListBucketResult><Name>lake</Name></ListBucketResult>'
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
-def another(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("another"), "somebody else")
-
-
 @pytest.fixture(params=["s3", "gcs", "azure"])
 def served(request: pytest.FixtureRequest, object_servers: Servers) -> Served:
     """An empty bucket on a server."""

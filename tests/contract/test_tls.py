@@ -31,16 +31,6 @@ ROWS = pa.table({"id": [1, 2, 3], "name": ["a", None, "c"]})
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
-def another(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("another"), "somebody else")
-
-
-@pytest.fixture(scope="module")
 def port(authority: Authority) -> Iterator[int]:
     """Of a PostgreSQL that speaks TLS only."""
     with restartable(authority=authority) as server:

@@ -132,6 +132,7 @@ def test_a_certificate_is_tried_once_more_also_as_a_connector_tells_it(said: str
     cut = NetworkError("Connection 'dwh': the line was cut.")
     cut.__cause__ = OSError("EOF occurred in violation of protocol")
     assert not classify(cut, attempt=2).final
+    assert not classify(ValueError(said), attempt=2).final  # is never read for words
 
 
 def test_retry_after_is_read_from_wherever_it_stands() -> None:
